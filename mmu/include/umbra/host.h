@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What an embedder supplies: memory at creation, slots, and a handful of services.
+ *
+ * The library never allocates: all its memory is given once, by size functions (umbra.h). What it
+ * needs on every fault is therefore data (slots, the table pool); only rare things are calls.
+ */
+#ifndef UMBRA_HOST_H
+#define UMBRA_HOST_H
+
+#include "umbra/types.h"
+
+struct umbra_vcpu;
+
+/*
+ * Services. All are called with the VM's MMU lock held and must not call back into the library.
+ */
+struct umbra_host {
+	/*
+	 * Make every physical CPU that runs, or ran, @vcpu forget all translations made through its
+	 * shadow tables before it executes another guest instruction; return when that is assured
+	 * (for the calling vCPU it is enough to flush at the next entry, which it has not left yet).
+	 * @vcpu NULL means all of the VM. Required.
+	 */
+	void (*flush_tlb)(void *host_ctx, struct umbra_vcpu *vcpu);
+	/*
+	 * Make @vcpu, which is the one that called into the library, forget the translation of @gva
+	 * (in every address space if it was global) before its next guest instruction. NULL: the library calls flush_tlb.
+	 */
+	void (*flush_gva)(void *host_ctx, struct umbra_vcpu *vcpu, umbra_gva gva);
+	/* A library bug was found (UMBRA_ASSERT, audit). Must not return. Required. */
+	void (*panic)(void *host_ctx, const char *text);
+};
+
+enum umbra_slot_kind {
+	UMBRA_SLOT_RAM,    /* ordinary memory: may hold page tables; @host_va and @meta are required */
+	UMBRA_SLOT_DEVICE, /* mapped when the guest asks; never read by the library; no @meta */
+};
+
+/*
+ * A range of guest frames and what backs it. Slots do not overlap. Memory in no slot is absent.
+ */
+struct umbra_slot {
+	enum umbra_slot_kind kind;
+	umbra_gfn gfn;         /* first guest frame */
+	umbra_hfn hfn;         /* first host frame; the range is physically contiguous */
+	uint64_t n_frames;
+	bool read_only;        /* writes are UMBRA_MMIO outcomes; zero means writable */
+	void *host_va;         /* RAM: the library's own mapping of the range; kept until destroy */
+	void *meta;            /* RAM: umbra_slot_meta_bytes() of zeroed memory; kept until destroy */
+};
+
+#endif

@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Every optimisation is a run-time choice, so that its effect can be measured with everything else
+ * equal. None of them changes what the guest can see.
+ */
+#ifndef UMBRA_POLICY_H
+#define UMBRA_POLICY_H
+
+#include "umbra/types.h"
+
+enum umbra_oos {
+	UMBRA_OOS_OFF,  /* guest tables are always write-protected */
+	UMBRA_OOS_LEAF, /* last-level tables may be written without exits until the next flush */
+	UMBRA_OOS_ALL,  /* tables of every level may */
+};
+
+enum umbra_replace {
+	UMBRA_REPLACE_CLOCK, /* second chance on use, cheapest to rebuild first */
+	UMBRA_REPLACE_FIFO,  /* oldest first */
+};
+
+struct umbra_policy {
+	bool cache;                 /* keep shadows across CR3 loads (S1); off forgets all at each */
+	bool large;                 /* map 2M shadow pages where guest and slots allow it */
+	bool emulate;               /* ask the host to emulate stores into non-leaf tables; off unshadows */
+	enum umbra_oos oos;         /* out-of-sync tables (S2) */
+	unsigned sticky;            /* flushes that an unsync table must be unchanged at before it is
+	                               write-protected again */
+	unsigned prefetch;          /* entries looked at around a leaf fault, a power of two, 0 to 512 */
+	unsigned pool;              /* shadow pages; 0 means as many as the memory given holds */
+	enum umbra_replace replace;
+	bool audit;                 /* run the whole audit after every event: slow */
+};
+
+/* What umbra_policy_parse() begins from and what a zeroed configuration does NOT mean. */
+extern const struct umbra_policy umbra_policy_default;
+
+/*
+ * Change @policy by @text, "key=value,key=value" (e.g. "cache=off,prefetch=8,oos=leaf").
+ * An empty text is fine. Returns UMBRA_OK, or UMBRA_BAD_ARG with a sentence for the user in
+ * @why (at most @why_bytes with the final NUL) that names the key and what it would accept; then
+ * @policy is unchanged.
+ */
+UMBRA_MUST_CHECK enum umbra_status umbra_policy_parse(struct umbra_policy *policy, const char *text,
+		char *why, size_t why_bytes);
+
+/* One line a key for a help text: "cache=on|off  keep shadow pages ...", NULL past the last. */
+const char *umbra_policy_help(unsigned index);
+
+#endif

@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * libumbra: the x86 MMU in software. Events of a guest go in, outcomes come out.
+ *
+ * Use: give memory (umbra_vm_create), grant memory to the guest (umbra_add_slot), make vCPUs
+ * (umbra_vcpu_create), then for each exit of the virtual CPU call the function of that event and do
+ * what its outcome says. Before entering the guest load umbra_root() into the hardware CR3 and run
+ * in umbra_shadow_mode(), with CR0.WP=1 and EFER.NXE=1.
+ *
+ * Locks: the library takes the VM's MMU lock itself; every function may be called from any CPU, a
+ * vCPU's functions only by whoever runs that vCPU. Context: may not sleep, never blocks, no
+ * recursion from host callbacks. Nothing here can fail because of what a guest does.
+ *
+ * Source of the behaviour: Intel SDM 3A "Paging", AMD APM 2 "Page Translation and Protection".
+ */
+#ifndef UMBRA_UMBRA_H
+#define UMBRA_UMBRA_H
+
+#include "umbra/host.h"
+#include "umbra/policy.h"
+#include "umbra/stats.h"
+#include "umbra/types.h"
+
+#define UMBRA_VERSION "0.1.0"
+
+struct umbra_vm;
+struct umbra_vcpu;
+
+struct umbra_config {
+	struct umbra_policy policy; /* begin from umbra_policy_default */
+	unsigned max_vcpus;         /* at least 1 */
+	unsigned maxphyaddr;        /* guest-physical address width, 32 to 52 */
+	bool no_nx;                 /* the processor has no NX bit; zero means it has */
+	bool no_1g;                 /* PDPTE.PS is reserved (no 1G pages); zero means it has them */
+	/*
+	 * The shadow tables themselves: @pool_pages pages of 4 KiB, page-aligned, contiguous for the CPU
+	 * and in physical memory from @tables_hpa, below 4 GiB if any guest is to run unpaged, 32-bit
+	 * or PAE. Kept until destroy.
+	 */
+	void *tables;
+	umbra_hpa tables_hpa;
+	unsigned pool_pages;        /* at least UMBRA_POOL_MIN */
+	/* Everything else: umbra_vm_meta_bytes(), 64-byte aligned, zeroed. Kept until destroy. */
+	void *meta;
+	size_t meta_bytes;
+	/*
+	 * The host frame that guest accesses outside all slots read from (the embedder fills it with
+	 * 0xff); it is only ever mapped read-only, and writes are UMBRA_MMIO outcomes.
+	 * Zero: every access outside the slots is an UMBRA_MMIO outcome.
+	 */
+	umbra_hpa absent_page;
+	const struct umbra_host *host; /* kept */
+	void *host_ctx;                /* kept; first argument of every host call */
+};
+
+#define UMBRA_POOL_MIN 64u
+
+size_t umbra_vm_meta_bytes(unsigned pool_pages, unsigned max_vcpus);
+size_t umbra_slot_meta_bytes(umbra_gfn first, uint64_t n_frames);
+
+/* BAD_ARG: a required field is missing, misaligned or out of range. NO_MEMORY: @meta_bytes too
+ * small. UNSUPPORTED: a policy value this build does not have. There is no destroy: the VM owns
+ * nothing but the memory it was given; take that back when no CPU uses the tables any more. */
+UMBRA_MUST_CHECK enum umbra_status umbra_vm_create(const struct umbra_config *config,
+		struct umbra_vm **vm);
+
+/* BAD_ARG, OVERLAP, TOO_MANY. Copies @slot. Only before the first vCPU runs. */
+UMBRA_MUST_CHECK enum umbra_status umbra_add_slot(struct umbra_vm *vm, const struct umbra_slot *slot);
+
+/* A vCPU in the state after reset: paging off (CR0=0x60000010). TOO_MANY. */
+UMBRA_MUST_CHECK enum umbra_status umbra_vcpu_create(struct umbra_vm *vm, struct umbra_vcpu **vcpu);
+
+/* Change policy at run time; shadows are forgotten. UNSUPPORTED, BAD_ARG: nothing changed. */
+UMBRA_MUST_CHECK enum umbra_status umbra_set_policy(struct umbra_vm *vm,
+		const struct umbra_policy *policy);
+
+/* ---- what the hardware must run with ---- */
+
+/* Physical address of the root for the hardware CR3; may change in every event function. */
+umbra_hpa umbra_root(const struct umbra_vcpu *vcpu);
+enum umbra_shadow_mode umbra_shadow_mode(const struct umbra_vcpu *vcpu);
+
+/* ---- events ---- */
+
+/* More about an outcome other than UMBRA_RESUME. */
+struct umbra_exit {
+	unsigned vector;     /* INJECT: X86_PF or X86_GP */
+	uint32_t error_code; /* INJECT */
+	umbra_gva gva;       /* INJECT of #PF: the address for CR2 */
+	umbra_gpa gpa;       /* EMULATE, MMIO: guest-physical address of the access */
+};
+
+/* The registers that decide about translation, as the guest sees them. */
+struct umbra_paging_regs {
+	uint64_t cr0, cr3, cr4, efer; /* EFER.LMA as the guest would read it */
+};
+
+struct umbra_page_fault {
+	umbra_gva gva;
+	uint32_t error_code; /* as the hardware reported it, running on the shadow tables */
+	unsigned cpl;        /* current privilege level; 3 with U=0 in the error code is an implicit
+	                        supervisor access */
+	bool ac;             /* EFLAGS.AC */
+};
+
+/* A page fault of the hardware on the shadow tables. RESUME, INJECT (#PF), EMULATE, MMIO. */
+UMBRA_MUST_CHECK enum umbra_outcome umbra_page_fault(struct umbra_vcpu *vcpu,
+		const struct umbra_page_fault *fault, struct umbra_exit *out);
+
+/* MOV to CR3: new value as written. RESUME, or INJECT #GP(0) if a reserved bit is set (then nothing changed). The
+ * hardware must forget all but global translations before the guest runs: the library asks for it through the host. */
+UMBRA_MUST_CHECK enum umbra_outcome umbra_load_cr3(struct umbra_vcpu *vcpu, uint64_t cr3,
+		struct umbra_exit *out);
+
+/* Any change of CR0, CR4 or EFER (and CR3 with them: reset, start of a guest). The embedder has
+ * checked what is not about paging. RESUME, or INJECT #GP(0) (PAE PDPTEs with reserved bits; nothing changed). */
+UMBRA_MUST_CHECK enum umbra_outcome umbra_set_paging_regs(struct umbra_vcpu *vcpu,
+		const struct umbra_paging_regs *regs, struct umbra_exit *out);
+
+/* INVLPG of a canonical address (for another one the instruction does nothing: do not call). */
+void umbra_invlpg(struct umbra_vcpu *vcpu, umbra_gva gva);
+
+/*
+ * The guest stores @bytes at @gpa, which is in one RAM slot and does not cross a page: write guest memory and bring shadows
+ * of that frame up to date. For stores that the host performs for the guest (UMBRA_EMULATE; devices).
+ * Returns false, and nothing happened, if @gpa is not writable RAM.
+ */
+bool umbra_guest_write(struct umbra_vcpu *vcpu, umbra_gpa gpa, const void *bytes, size_t n_bytes);
+
+/* Forget every shadow of the frame of @gpa, so that the guest may write it freely. Always possible. */
+void umbra_unshadow(struct umbra_vcpu *vcpu, umbra_gpa gpa);
+
+/* ---- looking ---- */
+
+/*
+ * Translate as the vCPU would for an access at privilege @user, without setting A or D and without
+ * touching shadows: for fetching and decoding a guest instruction. true: *@gpa is set. false: @out
+ * holds the #PF the access would raise.
+ */
+bool umbra_translate(struct umbra_vcpu *vcpu, umbra_gva gva, enum umbra_access access, bool user,
+		umbra_gpa *gpa, struct umbra_exit *out);
+
+/* Copy guest-physical memory; false (nothing copied) where a byte is in no RAM slot. May cross pages. */
+bool umbra_read_guest(struct umbra_vm *vm, umbra_gpa gpa, void *bytes, size_t n_bytes);
+
+const struct umbra_stats *umbra_stats(const struct umbra_vm *vm);
+
+/*
+ * Check the invariants of docs/INVARIANTS.md over the whole state. Returns 0, or the number N of a
+ * broken invariant I<N>, with a sentence in @why. Slow: for tests, panics and the policy `audit`.
+ */
+unsigned umbra_audit(struct umbra_vm *vm, char *why, size_t why_bytes);
+
+#endif

@@ -1,0 +1,192 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Creation, looking, and policy: the parts of the API that are not events of a guest.
+ */
+#include "audit.h"
+#include "lock.h"
+#include "mode.h"
+#include "page.h"
+#include "root.h"
+#include "slot.h"
+#include "tree.h"
+#include "walk.h"
+
+/* ---- memory layout of the metadata ---- */
+
+/* The arrays that follow struct umbra_vm, as offsets in bytes. */
+struct layout {
+	size_t vcpus, pages, snapshots, links, hash, end;
+	unsigned hash_bits;
+};
+
+static size_t aligned(size_t n_bytes)
+{
+	return (n_bytes + 63) & ~(size_t)63;
+}
+
+static struct layout layout_of(unsigned pool_pages, unsigned max_vcpus)
+{
+	struct layout at = {.hash_bits = 6};
+	size_t n = pool_pages;
+
+	while (at.hash_bits < 24 && 1u << at.hash_bits < pool_pages)
+		at.hash_bits++;
+	at.vcpus = aligned(sizeof(struct umbra_vm));
+	at.pages = at.vcpus + aligned(max_vcpus * sizeof(struct umbra_vcpu));
+	at.snapshots = at.pages + aligned(n * sizeof(struct shadow_page));
+	at.links = at.snapshots + n * ENTRIES * sizeof(uint64_t);
+	at.hash = at.links + n * ENTRIES * sizeof(struct link);
+	at.end = at.hash + (sizeof(uint32_t) << at.hash_bits);
+	return at;
+}
+
+size_t umbra_vm_meta_bytes(unsigned pool_pages, unsigned max_vcpus)
+{
+	return layout_of(pool_pages, max_vcpus).end;
+}
+
+/* ---- creation ---- */
+
+/* Page numbers are 32 bits with 9 bits of index in a ref. */
+#define POOL_MAX (1u << 22)
+
+static bool policy_valid(const struct umbra_policy *policy)
+{
+	return policy->oos <= UMBRA_OOS_ALL && policy->replace <= UMBRA_REPLACE_FIFO &&
+	       policy->prefetch <= ENTRIES && !(policy->prefetch & (policy->prefetch - 1)) &&
+	       (!policy->pool || policy->pool >= UMBRA_POOL_MIN);
+}
+
+static bool config_valid(const struct umbra_config *config)
+{
+	return config->max_vcpus && config->max_vcpus <= UMBRA_POOL_MIN / 2 &&
+	       config->maxphyaddr >= 32 && config->maxphyaddr <= 52 && !config->no_nx &&
+	       config->tables && (uintptr_t)config->tables % X86_PAGE_SIZE == 0 &&
+	       config->tables_hpa % X86_PAGE_SIZE == 0 && config->pool_pages >= UMBRA_POOL_MIN &&
+	       config->pool_pages < POOL_MAX && config->meta && (uintptr_t)config->meta % 64 == 0 &&
+	       config->absent_page % X86_PAGE_SIZE == 0 && config->host &&
+	       config->host->flush_tlb && config->host->panic && policy_valid(&config->policy);
+}
+
+enum umbra_status umbra_vm_create(const struct umbra_config *config, struct umbra_vm **out)
+{
+	uint8_t *meta = config->meta;
+	struct umbra_vm *vm = config->meta;
+	struct layout at;
+
+	if (!config_valid(config))
+		return UMBRA_BAD_ARG;
+	at = layout_of(config->pool_pages, config->max_vcpus);
+	if (config->meta_bytes < at.end)
+		return UMBRA_NO_MEMORY;
+
+	vm->policy = config->policy;
+	vm->tables = config->tables;
+	vm->tables_hpa = config->tables_hpa;
+	vm->vcpus = (struct umbra_vcpu *)(meta + at.vcpus);
+	vm->pages = (struct shadow_page *)(meta + at.pages);
+	vm->snapshots = (uint64_t(*)[ENTRIES])(meta + at.snapshots);
+	vm->links = (struct link(*)[ENTRIES])(meta + at.links);
+	vm->hash = (uint32_t *)(meta + at.hash);
+	vm->hash_shift = 64 - at.hash_bits;
+	vm->n_pages = config->pool_pages;
+	if (config->policy.pool && config->policy.pool < vm->n_pages)
+		vm->n_pages = config->policy.pool;
+	vm->max_vcpus = config->max_vcpus;
+	vm->absent_page = config->absent_page;
+	vm->host = config->host;
+	vm->host_ctx = config->host_ctx;
+	mode_init_formats(vm, config->maxphyaddr, config->no_1g);
+	page_init(vm);
+	*out = vm;
+	return UMBRA_OK;
+}
+
+enum umbra_status umbra_add_slot(struct umbra_vm *vm, const struct umbra_slot *slot)
+{
+	return slot_add(vm, slot);
+}
+
+enum umbra_status umbra_vcpu_create(struct umbra_vm *vm, struct umbra_vcpu **out)
+{
+	struct umbra_vcpu *vcpu;
+
+	if (vm->n_vcpus == vm->max_vcpus)
+		return UMBRA_TOO_MANY;
+	vcpu = &vm->vcpus[vm->n_vcpus++];
+	*vcpu = (struct umbra_vcpu){.vm = vm};
+	/* SDM 3A "Processor State After Reset" */
+	vcpu->regs.cr0 = X86_CR0_CD | X86_CR0_NW | X86_CR0_ET;
+	root_init(vcpu);
+	*out = vcpu;
+	return UMBRA_OK;
+}
+
+enum umbra_status umbra_set_policy(struct umbra_vm *vm, const struct umbra_policy *policy)
+{
+	if (!policy_valid(policy) || policy->pool != vm->policy.pool)
+		return UMBRA_BAD_ARG;
+	mmu_lock(vm);
+	vm->policy = *policy;
+	page_zap_all(vm);
+	mmu_unlock(vm);
+	return UMBRA_OK;
+}
+
+/* ---- looking ---- */
+
+umbra_hpa umbra_root(const struct umbra_vcpu *vcpu)
+{
+	return vcpu->root_hpa;
+}
+
+enum umbra_shadow_mode umbra_shadow_mode(const struct umbra_vcpu *vcpu)
+{
+	return vcpu->mode->shadow;
+}
+
+bool umbra_translate(struct umbra_vcpu *vcpu, umbra_gva gva, enum umbra_access kind, bool user,
+		umbra_gpa *gpa, struct umbra_exit *out)
+{
+	access_bits access = (kind == UMBRA_WRITE ? X86_PF_W : 0) |
+			     (kind == UMBRA_FETCH ? X86_PF_I : ACCESS_AC) | (user ? X86_PF_U : 0);
+	struct walk walk;
+	bool allowed;
+
+	mmu_lock(vcpu->vm);
+	tree_descend(vcpu, gva, &walk);
+	allowed = walk_guest(vcpu, gva, access, &walk);
+	mmu_unlock(vcpu->vm);
+	if (!allowed) {
+		*out = (struct umbra_exit){
+			.vector = X86_PF, .error_code = walk.error_code, .gva = gva};
+		return false;
+	}
+	*gpa = walk.gfn << X86_PAGE_SHIFT | gva % X86_PAGE_SIZE;
+	return true;
+}
+
+bool umbra_read_guest(struct umbra_vm *vm, umbra_gpa gpa, void *bytes, size_t n_bytes)
+{
+	uint8_t *to = bytes;
+
+	for (size_t done = 0; done < n_bytes;) {
+		const uint8_t *from = slot_pointer(slot_find(vm, (gpa + done) >> X86_PAGE_SHIFT),
+				gpa + done);
+		size_t here = X86_PAGE_SIZE - (gpa + done) % X86_PAGE_SIZE;
+
+		if (!from)
+			return false;
+		if (here > n_bytes - done)
+			here = n_bytes - done;
+		for (size_t i = 0; i < here; i++)
+			to[done + i] = ((const volatile uint8_t *)from)[i];
+		done += here;
+	}
+	return true;
+}
+
+const struct umbra_stats *umbra_stats(const struct umbra_vm *vm)
+{
+	return &vm->stats;
+}

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: MIT */
+/* TLB flushes asked of the host; see flush.h. */
+#include "flush.h"
+
+void flush_now(struct umbra_vm *vm)
+{
+	vm->flush_all = false;
+	vm->freed = false;
+	vm->stats.tlb_flush++;
+	vm->host->flush_tlb(vm->host_ctx, NULL);
+}
+
+void flush_vcpu(struct umbra_vcpu *vcpu)
+{
+	struct umbra_vm *vm = vcpu->vm;
+
+	vm->stats.tlb_flush++;
+	vm->host->flush_tlb(vm->host_ctx, vcpu);
+}
+
+void flush_gva(struct umbra_vcpu *vcpu, umbra_gva gva)
+{
+	struct umbra_vm *vm = vcpu->vm;
+
+	if (vm->host->flush_gva)
+		vm->host->flush_gva(vm->host_ctx, vcpu, gva);
+	else
+		flush_vcpu(vcpu);
+}

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Shadow pages: the pool, the hash by (guest frame, role), birth and death. A page that is born from a
+ * guest table makes that table's frame protected; the death of the last one frees it. Keeps I2 (at
+ * birth), I9. Lock: MMU lock held, everywhere here.
+ */
+#ifndef MMU_PAGE_H
+#define MMU_PAGE_H
+
+#include "vm.h"
+
+/* Pool and hash of an all-free VM; part of creation. */
+void page_init(struct umbra_vm *vm);
+
+/* Give up pages (reclaim.c) until @n are free. */
+void page_reclaim(struct umbra_vm *vm, unsigned n);
+
+/* Make sure that @n pages are free. Cannot fail: n is at most RESERVE_PAGES. Only at the beginning of
+ * an event: it may zap anything but roots. */
+static inline void page_reserve(struct umbra_vm *vm, unsigned n)
+{
+	if (vm->n_free < n)
+		page_reclaim(vm, n);
+}
+
+/* The page for (@gfn, @role), or 0. */
+uint32_t page_lookup(const struct umbra_vm *vm, uint64_t gfn, uint32_t role);
+
+/* Make it; it must not exist and a page must be reserved. Cannot fail. */
+uint32_t page_create(struct umbra_vm *vm, uint64_t gfn, uint32_t role);
+
+/* The first page, or the one after @after, made from guest table @gfn; 0: no more. */
+uint32_t page_of_table(const struct umbra_vm *vm, uint64_t gfn, uint32_t after);
+
+/* Unlink, empty and free @page, which no vCPU runs on. All TLBs will be flushed. */
+void page_zap(struct umbra_vm *vm, uint32_t page);
+
+/* Empty @page; children stay. The caller sees to the flush. */
+void page_empty(struct umbra_vm *vm, uint32_t page);
+
+/* Zap all; the roots that vCPUs run on are only emptied. */
+void page_zap_all(struct umbra_vm *vm);
+
+#endif

@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: MIT */
+/* Replacement of shadow pages; see reclaim.h. */
+#include "reclaim.h"
+
+#include "rmap.h"
+#include "set.h"
+
+#define CANDIDATES    8u /* unused pages compared by cost */
+#define PARENTS_ASKED 8u /* entries whose A bit is looked at: a shared kernel table has thousands */
+
+/*
+ * Was @page used since it was last asked? The processor sets A in the link it walks through. It may hold the link
+ * in a paging-structure cache and so not set A again: then a used page looks unused, and is rebuilt. That is
+ * accepted: the alternative is a flush at every look.
+ */
+static bool test_and_clear_used(struct umbra_vm *vm, uint32_t page)
+{
+	struct shadow_page *sp = &vm->pages[page];
+	bool used = sp->used;
+	uint32_t ref = sp->parents;
+
+	sp->used = false;
+	for (unsigned n = 0; ref && n < PARENTS_ASKED; n++, ref = ref_link(vm, ref)->next)
+		used |= set_clear_accessed(vm, ref);
+	return used;
+}
+
+/* Links cost a lookup each at least, leaves are prefetched again by the group. */
+static unsigned rebuild_cost(const struct shadow_page *sp)
+{
+	return page_level(sp) > 1 && sp->parents ? ENTRIES + sp->n_present : sp->n_present;
+}
+
+uint32_t reclaim_pick(struct umbra_vm *vm)
+{
+	bool clock = vm->policy.replace == UMBRA_REPLACE_CLOCK;
+	uint32_t best = 0;
+	unsigned candidates = 0;
+
+	/* Two rounds: the first may spare all. */
+	for (unsigned looked = 0; looked < 2 * vm->n_pages; looked++) {
+		uint32_t page = vm->clock_hand;
+		const struct shadow_page *sp = &vm->pages[page];
+
+		vm->clock_hand = page + 1 < vm->n_pages ? page + 1 : 1;
+		if (!sp->in_use || sp->roots)
+			continue;
+		if (!clock)
+			return page;
+		if (test_and_clear_used(vm, page))
+			continue;
+		if (!best || rebuild_cost(sp) < rebuild_cost(&vm->pages[best]))
+			best = page;
+		if (++candidates == CANDIDATES)
+			break;
+	}
+	UMBRA_ASSERT(vm, best);
+	return best;
+}

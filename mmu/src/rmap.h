@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The reverse map: from a guest frame to every leaf that maps it, and from a shadow page to every
+ * entry that links to it. Both are intrusive doubly linked lists over refs, so adding cannot fail and
+ * removing is O(1). Keeps the list half of I3 and I4; only set.c adds and removes.
+ */
+#ifndef MMU_RMAP_H
+#define MMU_RMAP_H
+
+#include "vm.h"
+
+static inline void rmap_add(struct umbra_vm *vm, uint32_t *head, uint32_t ref)
+{
+	struct link *link = ref_link(vm, ref);
+
+	link->prev = 0;
+	link->next = *head;
+	if (*head)
+		ref_link(vm, *head)->prev = ref;
+	*head = ref;
+}
+
+static inline void rmap_remove(struct umbra_vm *vm, uint32_t *head, uint32_t ref)
+{
+	struct link *link = ref_link(vm, ref);
+
+	if (link->next)
+		ref_link(vm, link->next)->prev = link->prev;
+	if (link->prev)
+		ref_link(vm, link->prev)->next = link->next;
+	else
+		*head = link->next;
+}
+
+#endif

@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: MIT */
+/* The only writer of live shadow entries; see set.h. */
+#include "set.h"
+
+#include "rmap.h"
+#include "slot.h"
+#include "spte.h"
+
+static void store(struct umbra_vm *vm, uint32_t page, unsigned index, uint64_t spte)
+{
+	atomic_store_explicit((_Atomic uint64_t *)&vm->tables[page][index], spte,
+			memory_order_release);
+}
+
+static void note_filled(struct umbra_vm *vm, uint32_t page, unsigned index)
+{
+	vm->pages[page].n_present++;
+	vm->pages[page].touched |= 1ull << (index >> GROUP_SHIFT);
+}
+
+void set_leaf(struct umbra_vm *vm, uint32_t page, unsigned index, uint64_t spte, uint32_t *rmap)
+{
+	UMBRA_ASSERT(vm, !set_read(vm, page, index));
+	note_filled(vm, page, index);
+	if (rmap) {
+		rmap_add(vm, rmap, ref_make(page, index)); /* I3 */
+		spte |= SPTE_RMAP;
+	}
+	store(vm, page, index, spte);
+}
+
+void set_link(struct umbra_vm *vm, uint32_t page, unsigned index, uint32_t child, uint64_t bits)
+{
+	UMBRA_ASSERT(vm, !set_read(vm, page, index));
+	UMBRA_ASSERT(vm, vm->pages[child].in_use);
+	note_filled(vm, page, index);
+	rmap_add(vm, &vm->pages[child].parents, ref_make(page, index)); /* I4 */
+	/* PDPTEs have neither rights nor A. SDM 3A "PDPTE Registers". */
+	if (vm->pages[page].role & ROLE_PAE_ROOT)
+		bits = 0;
+	else
+		bits |= X86_PTE_A;
+	store(vm, page, index, page_hpa(vm, child) | X86_PTE_P | bits);
+}
+
+void set_bits(struct umbra_vm *vm, uint32_t page, unsigned index, uint64_t spte)
+{
+	UMBRA_ASSERT(vm, !((set_read(vm, page, index) ^ spte) & (X86_PTE_P | SPTE_RMAP)));
+	store(vm, page, index, spte);
+}
+
+/* Take @bits from a present entry, without losing what the processor sets meanwhile. */
+static bool take(struct umbra_vm *vm, uint32_t ref, uint64_t bits)
+{
+	_Atomic uint64_t *entry = (_Atomic uint64_t *)&vm->tables[ref_page(ref)][ref_index(ref)];
+
+	return atomic_fetch_and_explicit(entry, ~bits, memory_order_relaxed) & bits;
+}
+
+bool set_read_only(struct umbra_vm *vm, uint32_t ref)
+{
+	return take(vm, ref, X86_PTE_W);
+}
+
+bool set_clear_accessed(struct umbra_vm *vm, uint32_t ref)
+{
+	return take(vm, ref, X86_PTE_A);
+}
+
+uint64_t set_leaf_gfn(const struct umbra_vm *vm, uint32_t page, unsigned index)
+{
+	const struct shadow_page *sp = &vm->pages[page];
+	unsigned level = page_level(sp);
+
+	if (page_direct(sp))
+		return sp->gfn + index * level_frames(level);
+	return gpte_gfn(vm->snapshots[page][index], level);
+}
+
+/* The list that a leaf is in. */
+static uint32_t *leaf_list(struct umbra_vm *vm, uint32_t page, unsigned index)
+{
+	uint64_t gfn = set_leaf_gfn(vm, page, index);
+	struct slot *slot = slot_find(vm, gfn);
+
+	return page_level(&vm->pages[page]) == 1 ? &slot_frame(slot, gfn)->rmap
+						 : &slot_region(slot, gfn)->rmap;
+}
+
+uint32_t set_clear(struct umbra_vm *vm, uint32_t page, unsigned index)
+{
+	uint64_t spte = set_read(vm, page, index);
+	uint32_t ref = ref_make(page, index);
+	uint32_t child = 0;
+
+	UMBRA_ASSERT(vm, spte_present(spte));
+	store(vm, page, index, 0);
+	vm->pages[page].n_present--;
+	if (spte & SPTE_RMAP) {
+		rmap_remove(vm, leaf_list(vm, page, index), ref);
+	} else if (!spte_is_leaf(spte, page_level(&vm->pages[page]))) {
+		child = spte_child(vm, spte);
+		rmap_remove(vm, &vm->pages[child].parents, ref);
+	}
+	return child;
+}

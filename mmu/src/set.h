@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The only writer of live shadow entries. Keeps I3 and I4: an entry and its record in the reverse map
+ * change together. Flushing what lost rights is the caller's (flush.h). Lock: MMU lock held, everywhere here.
+ */
+#ifndef MMU_SET_H
+#define MMU_SET_H
+
+#include "vm.h"
+
+static inline uint64_t set_read(const struct umbra_vm *vm, size_t page, size_t index)
+{
+	return atomic_load_explicit((_Atomic uint64_t *)&vm->tables[page][index],
+			memory_order_relaxed);
+}
+
+/* Fill the empty entry with leaf @spte. @rmap: list head of the frame (4K) or region (2M); NULL: not RAM. */
+void set_leaf(struct umbra_vm *vm, uint32_t page, unsigned index, uint64_t spte, uint32_t *rmap);
+
+/* Fill the empty entry with a link to @child, with @bits besides P, A and the address. */
+void set_link(struct umbra_vm *vm, uint32_t page, unsigned index, uint32_t child, uint64_t bits);
+
+/* Change the bits of a present entry; what it points to stays. */
+void set_bits(struct umbra_vm *vm, uint32_t page, unsigned index, uint64_t spte);
+
+/* Take W from a present entry. Returns true if it had it. */
+bool set_read_only(struct umbra_vm *vm, uint32_t ref);
+
+/* Take A from a present link. Returns true if it had it. Nothing is flushed: it is a hint. */
+bool set_clear_accessed(struct umbra_vm *vm, uint32_t ref);
+
+/* Empty a present entry. Returns the page it linked to, 0 if it was a leaf. */
+uint32_t set_clear(struct umbra_vm *vm, uint32_t page, unsigned index);
+
+/* First guest frame that the present leaf at @index maps. */
+uint64_t set_leaf_gfn(const struct umbra_vm *vm, uint32_t page, unsigned index);
+
+#endif

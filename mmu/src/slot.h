@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Slots: which guest frames exist and what backs them; reading and writing guest memory.
+ * Knows nothing of shadow pages. Source of I1 and I11.
+ */
+#ifndef MMU_SLOT_H
+#define MMU_SLOT_H
+
+#include "vm.h"
+
+extern const uint64_t slot_absent_table[ENTRIES];
+
+/* The slot that grants @gfn, or NULL: absent. */
+static inline struct slot *slot_find(struct umbra_vm *vm, uint64_t gfn)
+{
+	for (struct slot *s = vm->slots; s < vm->slots + vm->n_slots; s++) {
+		if (gfn - s->first < s->n_frames)
+			return s;
+	}
+	return NULL;
+}
+
+static inline struct frame *slot_frame(const struct slot *slot, uint64_t gfn)
+{
+	return slot && slot->frames ? &slot->frames[gfn - slot->first] : NULL;
+}
+
+static inline struct region *slot_region(const struct slot *slot, uint64_t gfn)
+{
+	return slot->regions ? &slot->regions[gfn / LARGE_FRAMES - slot->first / LARGE_FRAMES] : NULL;
+}
+
+/* The frame record of @gfn; NULL where it is not RAM. */
+static inline struct frame *frame_of(struct umbra_vm *vm, uint64_t gfn)
+{
+	return slot_frame(slot_find(vm, gfn), gfn);
+}
+
+/* A guest table whose stores must be seen: no entry maps it writable (I2). */
+static inline bool frame_protected(const struct frame *frame)
+{
+	return frame->shadows && !(frame->shadows & FRAME_UNSYNC);
+}
+
+/* Can the aligned 2M at @gfn be one mapping: all in one slot, same alignment of host frames. Not asked: tables in it. */
+static inline bool slot_large_fits(const struct slot *slot, uint64_t gfn)
+{
+	uint64_t base = gfn & ~(uint64_t)(LARGE_FRAMES - 1);
+
+	return slot && base >= slot->first && base + LARGE_FRAMES <= slot->first + slot->n_frames &&
+	       ((slot->hfn + base - slot->first) & (LARGE_FRAMES - 1)) == 0;
+}
+
+/* Where guest memory at @gpa is for us; NULL if not RAM. Valid to the end of the page. */
+static inline void *slot_pointer(const struct slot *slot, umbra_gpa gpa)
+{
+	return slot && slot->va ? slot->va + (gpa - (slot->first << X86_PAGE_SHIFT)) : NULL;
+}
+
+/* The guest table @gfn for us. In absent memory it reads as all ones, as a bus without a device does. */
+static inline const uint64_t *slot_table(const struct slot *slot, uint64_t gfn)
+{
+	const uint64_t *table = slot_pointer(slot, gfn << X86_PAGE_SHIFT);
+
+	return table ? table : slot_absent_table;
+}
+
+/* Can A and D be set in a table there? */
+static inline bool slot_table_ro(const struct slot *slot)
+{
+	return !slot || !slot->va || !slot->writable;
+}
+
+/* An 8-byte guest entry. The guest may be writing it: one atomic load, never trusted twice. */
+static inline uint64_t gpte_load(const void *entry)
+{
+	return atomic_load_explicit((const _Atomic uint64_t *)entry, memory_order_relaxed);
+}
+
+/*
+ * Add @pub. Returns OK, BAD_ARG, OVERLAP, TOO_MANY; nothing changed unless OK. Lock: none, before vCPUs run.
+ */
+enum umbra_status slot_add(struct umbra_vm *vm, const struct umbra_slot *pub);
+
+#endif

@@ -1,0 +1,291 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Out-of-sync guest tables; see sync.h.
+ *
+ * What a processor may cache is what makes this legal. SDM 3A "Caching Translation Information"; APM 2
+ * "Translation-Lookaside Buffer".
+ *
+ * 1. While a table is unsync its shadow pages may show older guest entries than memory does: the ones that stand in
+ *    their snapshots. A processor may likewise use a cached translation until the guest invalidates it.
+ * 2. An entry that is not present is never cached, nor one with A=0: so the shadow never holds an entry
+ *    for these. A fault drops what is cached for its address: it reads guest memory afresh at every level, and
+ *    the entries on the way are brought up to date whether it is fixed (tree.c) or injected (sync_path).
+ * 3. A load of CR3, or a change of CR0, CR4 or EFER that flushes: every unsync table is compared before the guest goes on.
+ * 4. INVLPG drops the translations of its address and all paging-structure caches: the last-level entry of the address, and every
+ *    unsync table above the last level, are compared.
+ * 5. A table that is linked anew is compared first, and so are the unsync tables below it: no processor could have
+ *    cached their entries at that place, and an INVLPG there found no path to them.
+ * 6. A table that was found unchanged at sticky_idle flushes in a row is write-protected again. Until then writing it costs
+ *    nothing, and no protection is taken from it at a context switch.
+ * 7. At most UNSYNC_MAX tables are unsync, which bounds the work of a flush.
+ */
+#include "sync.h"
+
+#include "flush.h"
+#include "page.h"
+#include "set.h"
+#include "slot.h"
+#include "spte.h"
+#include "tree.h"
+
+/* ---- entries ---- */
+
+static const struct format *page_format(const struct umbra_vm *vm, const struct shadow_page *sp)
+{
+	return &vm->formats[!!(sp->role & ROLE_NXE)];
+}
+
+static void note_orphan(struct umbra_vm *vm, uint32_t child)
+{
+	if (child && !vm->pages[child].parents && !vm->pages[child].roots &&
+			vm->n_orphans < ORPHANS_MAX)
+		vm->orphans[vm->n_orphans++] = child;
+}
+
+/* Can a present shadow entry in a page of @role stay, with other bits: does it lead where @gpte leads? */
+static bool same_target(uint32_t role, uint64_t old, uint64_t gpte)
+{
+	uint64_t what = X86_PTE_FRAME;
+
+	if ((role & ROLE_LEVEL) > 1) {
+		what |= X86_PTE_PS;
+		/* What the role of the page below holds of this entry: other bits, other page. */
+		if (gpte & X86_PTE_PS)
+			what |= X86_PTE_PWT | X86_PTE_PCD | X86_PTE_G | X86_PTE_PK;
+		else if (role & ROLE_WP0)
+			what |= X86_PTE_W;
+	}
+	return !((old ^ gpte) & what);
+}
+
+/* What @spte, which stays, has to be for @gpte. */
+static uint64_t changed_spte(struct umbra_vm *vm, uint32_t page, uint64_t spte, uint64_t gpte)
+{
+	const struct shadow_page *sp = &vm->pages[page];
+	unsigned level = page_level(sp);
+	uint64_t keep = X86_PTE_FRAME | X86_PTE_P | SPTE_HW_AD | SPTE_RMAP;
+	uint64_t bits = spte_rights(sp->role, gpte, gpte_terminal(gpte, level));
+
+	if (!spte_is_leaf(spte, level))
+		return (spte & keep) | bits;
+	if ((bits & ~spte & X86_PTE_W) && !tree_may_write(vm, gpte_gfn(gpte, level), level))
+		bits &= ~X86_PTE_W;
+	return (spte & keep) | bits | spte_leaf_bits(gpte, level);
+}
+
+void sync_entry(struct umbra_vm *vm, uint32_t page, unsigned index, uint64_t gpte)
+{
+	struct shadow_page *sp = &vm->pages[page];
+	unsigned level = page_level(sp);
+	uint64_t old = vm->snapshots[page][index];
+	uint64_t spte = set_read(vm, page, index);
+	bool usable = gpte_usable(page_format(vm, sp), gpte, level);
+
+	if (spte && usable && same_target(sp->role, old, gpte)) {
+		set_bits(vm, page, index, changed_spte(vm, page, spte, gpte));
+	} else if (spte) {
+		uint32_t child = set_clear(vm, page, index);
+
+		/* Only when the link went for good: an entry that merely lost A will be back. */
+		if (child && (!(gpte & X86_PTE_P) || !same_target(sp->role, old, gpte)))
+			note_orphan(vm, child);
+		spte = 0;
+	}
+	vm->snapshots[page][index] = gpte;
+	sp->touched |= 1ull << (index >> GROUP_SHIFT);
+	if (!spte && usable && level == 1)
+		tree_prefetch(vm, page, index, gpte);
+}
+
+void sync_entry_now(struct umbra_vm *vm, uint32_t page, unsigned index)
+{
+	uint64_t gpte = gpte_load(&vm->pages[page].guest[index]);
+
+	if (gpte != vm->snapshots[page][index])
+		sync_entry(vm, page, index, gpte);
+}
+
+bool sync_page(struct umbra_vm *vm, uint32_t page)
+{
+	const uint64_t *table = vm->pages[page].guest;
+	const uint64_t *snapshot = vm->snapshots[page];
+	bool changed = false;
+
+	for (uint64_t groups = vm->pages[page].touched; groups; groups &= groups - 1) {
+		unsigned first = (unsigned)__builtin_ctzll(groups) << GROUP_SHIFT;
+
+		for (unsigned i = first; i < first + GROUP_ENTRIES; i++) {
+			uint64_t gpte = gpte_load(&table[i]);
+
+			if (gpte != snapshot[i]) {
+				vm->stats.mmu_sync_changed++;
+				sync_entry(vm, page, i, gpte);
+				changed = true;
+			}
+		}
+	}
+	return changed;
+}
+
+/* ---- tables ---- */
+
+void sync_write_protect(struct umbra_vm *vm, uint64_t gfn)
+{
+	struct frame *frame = frame_of(vm, gfn);
+	bool lost = false;
+
+	for (uint32_t ref = frame->rmap; ref; ref = vm->links[ref_page(ref)][ref_index(ref)].next)
+		lost |= set_read_only(vm, ref);
+	if (lost)
+		flush_later(vm);
+}
+
+static struct unsync_table *unsync_find(struct umbra_vm *vm, uint64_t gfn)
+{
+	for (struct unsync_table *t = vm->unsync; t < vm->unsync + vm->n_unsync; t++) {
+		if (t->gfn == gfn)
+			return t;
+	}
+	return NULL;
+}
+
+static void unsync_remove(struct umbra_vm *vm, struct unsync_table *table)
+{
+	*table = vm->unsync[--vm->n_unsync];
+}
+
+/* Compare every shadow page of @gfn. */
+static bool sync_table(struct umbra_vm *vm, uint64_t gfn)
+{
+	bool changed = false;
+
+	vm->stats.mmu_sync++;
+	for (uint32_t page = page_of_table(vm, gfn, 0); page; page = page_of_table(vm, gfn, page))
+		changed |= sync_page(vm, page);
+	return changed;
+}
+
+/* Writes are trapped again from here on, and what was written until now is seen: so protect first, then compare. */
+static void protect_again(struct umbra_vm *vm, struct unsync_table *table)
+{
+	uint64_t gfn = table->gfn;
+
+	unsync_remove(vm, table);
+	frame_of(vm, gfn)->shadows &= ~FRAME_UNSYNC;
+	sync_write_protect(vm, gfn);
+	if (vm->flush_all)
+		flush_now(vm);
+	sync_table(vm, gfn);
+}
+
+/* Room for one more: the table that has been idle for longest goes. */
+static void make_room(struct umbra_vm *vm)
+{
+	struct unsync_table *victim = &vm->unsync[0];
+
+	for (struct unsync_table *t = vm->unsync; t < vm->unsync + vm->n_unsync; t++) {
+		if (t->idle > victim->idle)
+			victim = t;
+	}
+	protect_again(vm, victim);
+}
+
+void sync_unsync(struct umbra_vm *vm, uint64_t gfn)
+{
+	struct unsync_table *table;
+
+	if (vm->n_unsync == UNSYNC_MAX)
+		make_room(vm);
+	frame_of(vm, gfn)->shadows |= FRAME_UNSYNC;
+	vm->stats.mmu_unsync++;
+	table = &vm->unsync[vm->n_unsync++];
+	*table = (struct unsync_table){.gfn = gfn};
+	for (uint32_t page = page_of_table(vm, gfn, 0); page; page = page_of_table(vm, gfn, page))
+		table->non_leaf |= page_level(&vm->pages[page]) > 1;
+}
+
+void sync_joined(struct umbra_vm *vm, uint32_t page)
+{
+	struct unsync_table *table = unsync_find(vm, vm->pages[page].gfn);
+
+	table->non_leaf |= page_level(&vm->pages[page]) > 1;
+}
+
+void sync_forget(struct umbra_vm *vm, uint64_t gfn)
+{
+	unsync_remove(vm, unsync_find(vm, gfn));
+}
+
+void sync_attach(struct umbra_vm *vm, uint32_t page)
+{
+	const struct shadow_page *sp = &vm->pages[page];
+	struct frame *frame;
+
+	if (page_level(sp) == 1) {
+		frame = frame_of(vm, sp->gfn);
+		if (frame && (frame->shadows & FRAME_UNSYNC))
+			sync_page(vm, page);
+		return;
+	}
+	/* Which of them are below is not known; there are few. */
+	for (unsigned i = 0; i < vm->n_unsync; i++)
+		sync_table(vm, vm->unsync[i].gfn);
+}
+
+/* ---- events ---- */
+
+void sync_all(struct umbra_vm *vm)
+{
+	/* Backwards: a table that is protected again gives its place to the last, which was seen already. */
+	for (unsigned i = vm->n_unsync; i-- > 0;) {
+		struct unsync_table *table = &vm->unsync[i];
+
+		if (sync_table(vm, table->gfn))
+			table->idle = 0;
+		else if (++table->idle > vm->policy.sticky)
+			protect_again(vm, table);
+	}
+}
+
+void sync_path(struct umbra_vcpu *vcpu, umbra_gva gva)
+{
+	struct umbra_vm *vm = vcpu->vm;
+	uint32_t page = vcpu->root;
+
+	for (;;) {
+		unsigned level = page_level(&vm->pages[page]);
+		unsigned index = gva_index(gva, level);
+		uint64_t spte;
+
+		if (page_direct(&vm->pages[page]))
+			return;
+		sync_entry_now(vm, page, index);
+		spte = set_read(vm, page, index);
+		if (!spte_present(spte) || spte_is_leaf(spte, level))
+			return;
+		page = spte_child(vm, spte);
+	}
+}
+
+void sync_gva(struct umbra_vcpu *vcpu, umbra_gva gva)
+{
+	struct umbra_vm *vm = vcpu->vm;
+
+	for (unsigned i = 0; i < vm->n_unsync; i++) {
+		if (vm->unsync[i].non_leaf)
+			sync_table(vm, vm->unsync[i].gfn);
+	}
+	sync_path(vcpu, gva);
+}
+
+/* ---- orphans ---- */
+
+void sync_reap_orphans(struct umbra_vm *vm)
+{
+	while (vm->n_orphans) {
+		const struct shadow_page *sp = &vm->pages[vm->orphans[--vm->n_orphans]];
+
+		if (sp->in_use && !sp->parents && !sp->roots)
+			page_zap(vm, vm->orphans[vm->n_orphans]);
+	}
+}

@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Out-of-sync guest tables: written without exits, brought back in sync when the architecture says
+ * that the change must be visible. The rules are at the top of sync.c. Keeps I2, I5, I6, I7.
+ * Lock: MMU lock held, everywhere here.
+ */
+#ifndef MMU_SYNC_H
+#define MMU_SYNC_H
+
+#include "vm.h"
+
+/* ---- entries ---- */
+
+/*
+ * The guest entry behind @index of the indirect @page is now @gpte: make the shadow entry grant no more than it does and, where
+ * that needs no new page, no less. Whoever changed the entry owes the flush.
+ */
+void sync_entry(struct umbra_vm *vm, uint32_t page, unsigned index, uint64_t gpte);
+
+/* Read the guest entry behind @index and sync_entry() it. */
+void sync_entry_now(struct umbra_vm *vm, uint32_t page, unsigned index);
+
+/* Compare all that @page ever looked at with the guest table. Returns true if something had changed. */
+bool sync_page(struct umbra_vm *vm, uint32_t page);
+
+/* ---- tables ---- */
+
+/* Take W from every leaf that maps @gfn. */
+void sync_write_protect(struct umbra_vm *vm, uint64_t gfn);
+
+/* Let the shadowed, synced table @gfn be written from now on. */
+void sync_unsync(struct umbra_vm *vm, uint64_t gfn);
+
+/* @page was just made from a table that is unsync already. */
+void sync_joined(struct umbra_vm *vm, uint32_t page);
+
+/* The last page of unsync table @gfn is gone. */
+void sync_forget(struct umbra_vm *vm, uint64_t gfn);
+
+/* @page was found by lookup and is about to be linked: compare what is unsync in it or below. */
+void sync_attach(struct umbra_vm *vm, uint32_t page);
+
+/* ---- events ---- */
+
+/* The guest flushed everything (CR3 load and the like). */
+void sync_all(struct umbra_vm *vm);
+
+/* Bring the shadow entries on the way of @gva, as far as they are linked, to what the guest's say now. */
+void sync_path(struct umbra_vcpu *vcpu, umbra_gva gva);
+
+/* INVLPG of @gva on @vcpu: its entries, and every unsync table above the last level. */
+void sync_gva(struct umbra_vcpu *vcpu, umbra_gva gva);
+
+/* ---- orphans ---- */
+
+/* Zap the tables that lost their last parent by the guest's own doing in this event: they were freed, most likely. */
+void sync_reap_orphans(struct umbra_vm *vm);
+
+#endif

@@ -1,0 +1,315 @@
+/* SPDX-License-Identifier: MIT */
+/* The shape of the shadow trees; see tree.h. */
+#include "tree.h"
+
+#include "flush.h"
+#include "mode.h"
+#include "page.h"
+#include "set.h"
+#include "slot.h"
+#include "spte.h"
+#include "sync.h"
+
+bool tree_target(struct umbra_vm *vm, uint64_t gfn, struct target *target)
+{
+	struct slot *slot = slot_find(vm, gfn);
+
+	*target = (struct target){.slot = slot};
+	if (!slot) {
+		target->hfn = vm->absent_page >> X86_PAGE_SHIFT;
+		return vm->absent_page;
+	}
+	target->frame = slot_frame(slot, gfn);
+	target->hfn = slot->hfn + (gfn - slot->first);
+	target->writable = slot->writable;
+	return true;
+}
+
+static bool target_may_write(const struct target *target)
+{
+	return target->writable && !(target->frame && frame_protected(target->frame));
+}
+
+bool tree_may_write(struct umbra_vm *vm, uint64_t gfn, unsigned level)
+{
+	struct target target;
+
+	/* A 2M leaf exists only where there is no table (fits_large). */
+	return tree_target(vm, gfn, &target) && (level > 1 ? target.writable : target_may_write(&target));
+}
+
+/* ---- leaves ---- */
+
+static bool rights_lost(uint64_t old, uint64_t spte)
+{
+	return (old & ~spte & (X86_PTE_W | X86_PTE_U)) || (~old & spte & X86_PTE_NX);
+}
+
+/*
+ * Put @spte (without rmap bit) in place of what is there: nothing, a leaf for the same guest frame,
+ * or a link to the parts of it. Returns false if it was there already.
+ */
+static bool replace_leaf(struct umbra_vm *vm, uint32_t page, unsigned index, uint64_t spte,
+		uint32_t *rmap)
+{
+	uint64_t old = set_read(vm, page, index);
+	unsigned level = page_level(&vm->pages[page]);
+
+	if (!old) {
+		set_leaf(vm, page, index, spte, rmap);
+		return true;
+	}
+	if (spte_is_leaf(old, level)) {
+		if (!((old ^ spte) & ~(SPTE_HW_AD | SPTE_RMAP)))
+			return false;
+		if (rights_lost(old, spte))
+			flush_later(vm);
+		set_bits(vm, page, index, spte | (old & SPTE_RMAP));
+		return true;
+	}
+	set_clear(vm, page, index);
+	flush_later(vm);
+	set_leaf(vm, page, index, spte, rmap);
+	return true;
+}
+
+static void install_4k(struct umbra_vm *vm, uint32_t page, unsigned index, uint64_t bits,
+		const struct target *target)
+{
+	if (!target_may_write(target))
+		bits &= ~X86_PTE_W;
+	set_leaf(vm, page, index, target->hfn << X86_PAGE_SHIFT | X86_PTE_P | bits,
+			target->frame ? &target->frame->rmap : NULL);
+}
+
+void tree_prefetch(struct umbra_vm *vm, uint32_t page, unsigned index, uint64_t gpte)
+{
+	struct target target;
+
+	if (!tree_target(vm, gpte_gfn(gpte, 1), &target))
+		return;
+	vm->stats.mmu_prefetch++;
+	install_4k(vm, page, index,
+			spte_rights(vm->pages[page].role, gpte, true) | spte_leaf_bits(gpte, 1),
+			&target);
+}
+
+/* Look at the other guest entries of the aligned window around @index. */
+static void prefetch_window(struct umbra_vm *vm, uint32_t page, unsigned index)
+{
+	unsigned first = index & ~(vm->policy.prefetch - 1);
+
+	for (unsigned i = first; i < first + vm->policy.prefetch; i++) {
+		if (i != index && !set_read(vm, page, i))
+			sync_entry_now(vm, page, i);
+	}
+}
+
+/* All of a new direct page at level 1: it stands for a 2M page, whose parts are used at random. */
+static void fill_direct(struct umbra_vm *vm, uint32_t page)
+{
+	const struct shadow_page *sp = &vm->pages[page];
+	uint64_t bits = spte_direct_leaf_bits(sp->role, 1) | X86_PTE_W | X86_PTE_U;
+	struct target target;
+
+	for (unsigned i = 0; i < ENTRIES; i++) {
+		if (tree_target(vm, sp->gfn + i, &target))
+			install_4k(vm, page, i, bits, &target);
+	}
+}
+
+/* ---- links ---- */
+
+/* Make the entry a link to @child with @bits, in place of nothing, the same link, or the leaf it splits. */
+static void relink(struct umbra_vm *vm, uint32_t page, unsigned index, uint32_t child, uint64_t bits)
+{
+	uint64_t old = set_read(vm, page, index);
+	uint64_t spte = (old & ~SPTE_RIGHTS) | bits;
+
+	if (!old || spte_is_leaf(old, page_level(&vm->pages[page])) ||
+			spte_child(vm, old) != child) {
+		if (old) {
+			set_clear(vm, page, index);
+			flush_later(vm);
+		}
+		set_link(vm, page, index, child, bits);
+	} else if (spte != old && !(vm->pages[page].role & ROLE_PAE_ROOT)) {
+		if (rights_lost(old, spte))
+			flush_later(vm);
+		set_bits(vm, page, index, spte);
+	}
+}
+
+/* The page for the guest table under @gpte, linked from the entry for it. */
+static uint32_t link_table(struct umbra_vm *vm, uint32_t page, unsigned index, uint64_t gpte)
+{
+	uint32_t role = spte_table_role(vm->pages[page].role, gpte);
+	uint64_t gfn = (gpte & X86_PTE_FRAME) >> X86_PAGE_SHIFT;
+	uint64_t spte = set_read(vm, page, index);
+	uint32_t child;
+
+	if (spte)
+		return spte_child(vm, spte);
+	child = page_lookup(vm, gfn, role);
+	if (!child)
+		child = page_create(vm, gfn, role);
+	else if (vm->n_unsync)
+		sync_attach(vm, child);
+	set_link(vm, page, index, child, spte_rights(role, gpte, false));
+	return child;
+}
+
+static uint32_t link_direct(struct umbra_vm *vm, uint32_t page, unsigned index, uint64_t gfn,
+		uint32_t role, uint64_t bits)
+{
+	uint32_t child = page_lookup(vm, gfn, role);
+
+	if (!child) {
+		child = page_create(vm, gfn, role);
+		if ((role & ROLE_LEVEL) == 1)
+			fill_direct(vm, child);
+	}
+	relink(vm, page, index, child, bits);
+	return child;
+}
+
+/* ---- the way down ---- */
+
+/*
+ * The hottest loop there is: so it steps through pages by byte offsets, which are the same in the arrays of
+ * tables and snapshots, and a shift away in that of pages.
+ */
+void tree_descend(const struct umbra_vcpu *vcpu, umbra_gva gva, struct walk *walk)
+{
+	const struct umbra_vm *vm = vcpu->vm;
+	const struct shadow_page *sp = &vm->pages[vcpu->root];
+	size_t offset = (size_t)vcpu->root * X86_PAGE_SIZE;
+	unsigned level = vcpu->mode->levels;
+	unsigned shift = X86_PAGE_SHIFT + 9 * (level - 1);
+	uint64_t all = ~0ull;
+	uint64_t any = 0;
+
+	for (; level > 1; level--, shift -= 9) {
+		size_t index = gva >> shift & (ENTRIES - 1);
+		uint64_t spte = gpte_load((const char *)vm->tables + offset + index * 8);
+		uint64_t gpte = gpte_load(&sp->guest[index]);
+
+		/* As in the snapshot, and not PS: then the shadow entry, if there is one, links to the table. */
+		if (!spte || (gpte & X86_PTE_PS) ||
+				gpte != gpte_load((const char *)vm->snapshots + offset + index * 8))
+			break;
+		all &= gpte;
+		any |= gpte;
+		offset = (spte & X86_PTE_FRAME) - vm->tables_hpa;
+		sp = (const struct shadow_page *)((const char *)vm->pages +
+						  offset / X86_PAGE_SIZE * sizeof(*sp));
+	}
+	walk->top = level;
+	walk->page = (uint32_t)(offset / X86_PAGE_SIZE);
+	walk->table = sp->guest;
+	walk->table_ro = sp->guest_ro;
+	walk->all = all;
+	walk->any = any;
+}
+
+/* Rights of the entry that stands for the guest's terminal one, for this access. */
+static uint64_t terminal_rights(const struct umbra_vcpu *vcpu, uint32_t role, const struct walk *walk,
+		access_bits access)
+{
+	uint64_t gpte = walk->gpte[walk->leaf_level];
+	uint64_t rights = spte_rights(role, gpte, true);
+
+	/*
+	 * CR0.WP=0: a supervisor may write what the guest's tables make read-only. Such an entry is not
+	 * for users, who fault and get it back as it was; nor for fetches if SMEP would forbid them, here or where
+	 * the same table hangs below entries with other rights.
+	 */
+	if ((role & ROLE_WP0) && (access & (X86_PF_W | X86_PF_U)) == X86_PF_W &&
+			!(walk->all & X86_PTE_W)) {
+		rights = (rights & X86_PTE_NX) | X86_PTE_W;
+		if ((gpte & X86_PTE_U) && vcpu->smep)
+			rights |= X86_PTE_NX;
+	}
+	return rights;
+}
+
+/* Can the 2M at @gfn be one leaf? */
+static bool fits_large(const struct umbra_vm *vm, uint64_t gfn, const struct target *target)
+{
+	if (!vm->policy.large || !slot_large_fits(target->slot, gfn))
+		return false;
+	return !target->frame || !slot_region(target->slot, gfn)->n_tables;
+}
+
+static uint32_t *large_rmap(const struct target *target, uint64_t gfn)
+{
+	return target->frame ? &slot_region(target->slot, gfn)->rmap : NULL;
+}
+
+/* The leaf for the terminal guest entry or inside a direct page, where it is to be at @level. */
+static bool map_leaf(struct umbra_vm *vm, uint32_t page, unsigned index, uint64_t bits, uint64_t gfn,
+		const struct target *target)
+{
+	unsigned level = page_level(&vm->pages[page]);
+	uint64_t hfn = target->hfn;
+	uint32_t *rmap = target->frame ? &target->frame->rmap : NULL;
+	bool changed;
+
+	if (level == 2) {
+		hfn &= ~(uint64_t)(LARGE_FRAMES - 1);
+		rmap = large_rmap(target, gfn);
+	}
+	if (level == 2 ? !target->writable : !target_may_write(target))
+		bits &= ~X86_PTE_W;
+	changed = replace_leaf(vm, page, index, hfn << X86_PAGE_SHIFT | X86_PTE_P | X86_PTE_A | bits,
+			rmap);
+	if (level == 1 && vm->policy.prefetch > 1 && !page_direct(&vm->pages[page]))
+		prefetch_window(vm, page, index);
+	return changed;
+}
+
+/* Bring an entry on the way, and its snapshot, to the guest entry just read: a fault is a sync point. */
+static void refresh(struct umbra_vm *vm, uint32_t page, unsigned index, uint64_t gpte)
+{
+	if (vm->snapshots[page][index] == gpte)
+		return;
+	if (set_read(vm, page, index)) {
+		sync_entry(vm, page, index, gpte);
+		return;
+	}
+	vm->snapshots[page][index] = gpte;
+	vm->pages[page].touched |= 1ull << (index >> GROUP_SHIFT);
+}
+
+bool tree_map(struct umbra_vcpu *vcpu, umbra_gva gva, const struct walk *walk, access_bits access,
+		const struct target *target)
+{
+	struct umbra_vm *vm = vcpu->vm;
+	uint32_t page = walk->page;
+
+	for (unsigned level = page_level(&vm->pages[page]);; level--) {
+		uint32_t role = vm->pages[page].role;
+		unsigned index = gva_index(gva, level);
+		uint64_t bits = X86_PTE_W | X86_PTE_U;
+		uint64_t gpte = 0;
+
+		if (!(role & ROLE_DIRECT)) {
+			gpte = walk->gpte[level];
+			refresh(vm, page, index, gpte);
+			if (level > walk->leaf_level) {
+				page = link_table(vm, page, index, gpte);
+				continue;
+			}
+			bits = terminal_rights(vcpu, role, walk, access);
+		}
+		if (level == 1 || (level == 2 && fits_large(vm, walk->gfn, target))) {
+			bits |= role & ROLE_DIRECT ? spte_direct_leaf_bits(role, level)
+						   : spte_leaf_bits(gpte, level);
+			return map_leaf(vm, page, index, bits, walk->gfn, target);
+		}
+		/* The guest's page is larger than a leaf can be here: the parts hang in a direct page. */
+		role = role & ROLE_DIRECT ? (role & ~ROLE_PAE_ROOT) - 1
+					  : spte_direct_role(gpte, level);
+		page = link_direct(vm, page, index, walk->gfn & ~(level_frames(level) - 1), role, bits);
+	}
+}
