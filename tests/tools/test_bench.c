@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: MIT */
+/* What the benchmark makes of its measurements. */
+#include "tests/tools/check.h"
+#include "tools/bench.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static void add(struct bench_results *results, const char *op, unsigned row, double value)
+{
+	bench_add_value(bench_cell(results, op, row), value, "instructions");
+}
+
+static void add_exits(struct bench_results *results, const char *op, unsigned row, int pf, int cr3)
+{
+	json_t *counts = json_pack("{s:i,s:i,s:i}", "pf", pf, "cr3", cr3, "total", pf + cr3);
+
+	bench_add_exits(bench_cell(results, op, row), counts, 10);
+	json_decref(counts);
+}
+
+static void values_and_exits_are_medians_over_the_boots(void **state)
+{
+	struct bench_results results = {0};
+	const struct bench_cell *cell;
+
+	(void)state;
+	add(&results, "fork", PAGING_SHADOW, 300);
+	add(&results, "fork", PAGING_SHADOW, 100);
+	add(&results, "fork", PAGING_SHADOW, 110);
+	add_exits(&results, "fork", PAGING_SHADOW, 50, 10);
+	add_exits(&results, "fork", PAGING_SHADOW, 70, 30);
+	add(&results, "fork", PAGING_NONE, 90);
+	add(&results, "fork", PAGING_NONE, 110);
+	bench_reduce(&results);
+	cell = bench_find(&results, "fork", PAGING_SHADOW);
+	assert_true(cell->value == 110);
+	assert_true(cell->total == 8);
+	assert_true(json_real_value(json_object_get(cell->by_kind, "pf")) == 6);
+	assert_null(json_object_get(cell->by_kind, "total"));
+	assert_true(bench_ratio(&results, cell) == 1.1);
+	assert_null(bench_find(&results, "fork", PAGING_NPT));
+	bench_free(&results);
+}
+
+static void the_table_has_a_line_an_operation_and_a_dash_for_what_is_missing(void **state)
+{
+	const bool rows[] = {[PAGING_SHADOW] = true, [PAGING_NPT] = true, [PAGING_NONE] = true};
+	struct bench_results results = {0};
+	char *text = NULL;
+	size_t n_bytes = 0;
+	FILE *to = open_memstream(&text, &n_bytes);
+
+	(void)state;
+	add(&results, "fork", PAGING_NONE, 100);
+	add(&results, "fork", PAGING_SHADOW, 125);
+	add_exits(&results, "fork", PAGING_SHADOW, 20, 30);
+	add(&results, "only_shadow", PAGING_SHADOW, 123456789);
+	bench_reduce(&results);
+	bench_print(to, &results, rows);
+	fclose(to);
+	assert_non_null(
+		strstr(text, "fork                        100.0          -        -        - "
+			     "     125.0     1.25     5.00  cr3 3.00, pf 2.00\n"));
+	assert_non_null(
+		strstr(text, "only_shadow                     -          -        -        - "
+			     "    123.5M        -        -\n"));
+	free(text);
+	bench_free(&results);
+}
+
+static void json_has_null_where_there_is_no_native_row(void **state)
+{
+	struct machine_config config;
+	struct bench_results results = {0};
+	char *text = NULL;
+	size_t n_bytes = 0;
+	FILE *to = open_memstream(&text, &n_bytes);
+	json_t *root;
+	json_t *first;
+
+	(void)state;
+	config_defaults(&config);
+	add(&results, "fork", PAGING_NPT, 125);
+	add_exits(&results, "fork", PAGING_NPT, 20, 30);
+	bench_reduce(&results);
+	assert_int_equal(bench_write(to, &results, &config), EXIT_OK);
+	fclose(to);
+	root = json_loads(text, 0, NULL);
+	first = json_array_get(json_object_get(root, "results"), 0);
+	assert_string_equal(json_string_value(json_object_get(first, "row")), "npt");
+	assert_true(json_is_null(json_object_get(first, "ratio")));
+	assert_true(json_number_value(json_object_get(first, "exits")) == 5);
+	assert_true(
+		json_number_value(json_object_get(json_object_get(first, "exits_by"), "cr3")) == 3);
+	json_decref(root);
+	free(text);
+	bench_free(&results);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(values_and_exits_are_medians_over_the_boots),
+		cmocka_unit_test(the_table_has_a_line_an_operation_and_a_dash_for_what_is_missing),
+		cmocka_unit_test(json_has_null_where_there_is_no_native_row),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Benchmark results: what one boot of the guest measured, and what a whole run of `umbra bench`
+ * makes of it.
+ */
+#ifndef TOOLS_BENCH_H
+#define TOOLS_BENCH_H
+
+#include "tools/config.h"
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#define BENCH_NAME_BYTES 64u
+
+/* The rows (enum paging) from native upwards. */
+#define BENCH_ROWS 3u
+extern const unsigned bench_row_order[BENCH_ROWS];
+
+/* One operation in one row: medians over the boots of that row once bench_reduce() was called. */
+struct bench_cell {
+	char op[BENCH_NAME_BYTES];
+	unsigned row;   /* enum paging */
+	char clock[16]; /* "instructions" or "ns" */
+	double *values; /* per operation, one a boot */
+	size_t n_values;
+	json_t *exits;   /* array, one object {kind: exits per operation} a boot that had marks */
+	double value;    /* median */
+	double total;    /* exits per operation, median; only if by_kind */
+	json_t *by_kind; /* {kind: exits per operation}, medians; NULL without marks */
+};
+
+struct bench_results {
+	struct bench_cell **cells; /* in order of first measurement */
+	size_t n_cells;
+	char qemu_version[32];
+};
+
+/* The operation that this side adds: from switching on to the guest's first command. */
+#define BENCH_BOOT_OP "boot"
+
+/* What one boot is to measure. */
+struct bench_boot {
+	const struct machine_config *config; /* paging is the row */
+	const char *ops;                     /* for mmubench, "a,b"; NULL: all it has */
+	bool only_boot;                      /* do not run mmubench at all */
+	bool with_boot;
+	const char *label; /* for progress: "shadow", "shadow 2/3" */
+};
+
+/*
+ * Boot once and add what was measured to @results. Progress and errors go to standard error.
+ * Returns EXIT_OK or the code of what went wrong, after saying it; what was measured before that is
+ * kept.
+ */
+int bench_row(struct bench_results *results, const struct bench_boot *boot);
+
+/* The cell of @op in @row, made if it is not there. Never NULL. */
+struct bench_cell *bench_cell(struct bench_results *results, const char *op, unsigned row);
+/* NULL if that was not measured. */
+const struct bench_cell *bench_find(
+	const struct bench_results *results, const char *op, unsigned row);
+/* @clock as "instructions". */
+void bench_add_value(struct bench_cell *cell, double value, const char *clock);
+/* Exits that one boot counted for one operation, divided by @n_ops; @counts: kind: number, borrows.
+ */
+void bench_add_exits(struct bench_cell *cell, const json_t *counts, double n_ops);
+/* Make the medians of every cell. */
+void bench_reduce(struct bench_results *results);
+void bench_free(struct bench_results *results);
+
+/* Value / value in row none of the same operation; 0 if there is none. */
+double bench_ratio(const struct bench_results *results, const struct bench_cell *cell);
+
+/* The table, a line an operation. @rows: which rows, in order, 0/1 by enum paging. */
+void bench_print(FILE *to, const struct bench_results *results, const bool *rows);
+/* {"machine":{...},"results":[...]}. Returns EXIT_OK, or EXIT_CANNOT_WRITE after saying why. */
+int bench_write(FILE *to, const struct bench_results *results, const struct machine_config *config);
+
+#endif

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Where the command's own files and QEMU are.
+ *
+ * Data files stand in the directory UMBRA_DATA if that is set, else in ../share/umbra from the
+ * executable's directory if the hypervisor's image is there (an installation), else in the
+ * executable's directory itself (the build tree). QEMU is UMBRA_QEMU if set, else
+ * qemu-system-x86_64 of the PATH.
+ */
+#ifndef TOOLS_PATHS_H
+#define TOOLS_PATHS_H
+
+/* Names of data files. */
+#define DATA_HYPERVISOR "umbra-hv.bin"
+#define DATA_KERNEL     "guest/vmlinuz"
+#define DATA_INITRD     "guest/initrd.cpio.gz"
+#define DATA_BOOT_CLOCK "guest/bootclock"
+
+/* The full name of data file @name, whether it exists or not. The caller frees. */
+char *path_data(const char *name);
+/* The full name of QEMU, or NULL if there is no such program. The caller frees. */
+char *path_qemu(void);
+
+#endif
