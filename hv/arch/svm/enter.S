@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * VMRUN and what must surround it. RAX, RSP, RIP, RFLAGS, segments and control registers are switched by the
+ * processor; the other fourteen general registers here. FS, GS, TR, LDTR and the system call MSRs stay the guest's
+ * all the time, since the hypervisor uses none of them: no VMSAVE, no VMLOAD.
+ */
+
+/* Offsets into vcpu->gpr[], by register number (x86/decode.h). RDI is the vCPU and comes last. */
+	.macro	load_guest
+	mov	8(%rdi), %rcx
+	mov	16(%rdi), %rdx
+	mov	24(%rdi), %rbx
+	mov	40(%rdi), %rbp
+	mov	48(%rdi), %rsi
+	mov	64(%rdi), %r8
+	mov	72(%rdi), %r9
+	mov	80(%rdi), %r10
+	mov	88(%rdi), %r11
+	mov	96(%rdi), %r12
+	mov	104(%rdi), %r13
+	mov	112(%rdi), %r14
+	mov	120(%rdi), %r15
+	mov	56(%rdi), %rdi
+	.endm
+
+/* RAX is the vCPU. RDX comes first. */
+	.macro	save_guest_but_rdx
+	mov	%rcx, 8(%rax)
+	mov	%rbx, 24(%rax)
+	mov	%rbp, 40(%rax)
+	mov	%rsi, 48(%rax)
+	mov	%rdi, 56(%rax)
+	mov	%r8, 64(%rax)
+	mov	%r9, 72(%rax)
+	mov	%r10, 80(%rax)
+	mov	%r11, 88(%rax)
+	mov	%r12, 96(%rax)
+	mov	%r13, 104(%rax)
+	mov	%r14, 112(%rax)
+	mov	%r15, 120(%rax)
+	.endm
+
+	.text
+
+/*
+ * _Noreturn void svm_loop(struct vcpu *vcpu, umbra_hpa vmcb_phys)
+ *
+ * The vCPU stays at the top of the stack, the only thing of ours that survives the guest.
+ */
+	.balign	16
+	.globl	svm_loop
+svm_loop:
+	push	%rdi
+	mov	%rsi, %rax
+1:	load_guest
+	vmrun	%rax
+	mov	(%rsp), %rax
+	mov	%rdx, 16(%rax)
+	save_guest_but_rdx
+	mov	%rax, %rdi
+	call	svm_exit
+	mov	(%rsp), %rdi
+	jmp	1b
+
+/*
+ * _Noreturn void svm_loop_measured(struct vcpu *vcpu, umbra_hpa vmcb_phys, uint64_t *tsc)
+ *
+ * Between the two time stamp reads lies all but 2 of the instructions after #VMEXIT and 16 before VMRUN, that one
+ * included (MEASURE_UNSEEN in hv/vm/measure.c).
+ */
+	.balign	16
+	.globl	svm_loop_measured
+svm_loop_measured:
+	push	%rdx
+	push	%rdi
+	push	%rdx /* only to align the stack */
+	mov	%rsi, %rax
+1:	mov	%rax, %rsi
+	mov	16(%rsp), %rcx
+	rdtsc
+	shl	$32, %rdx
+	or	%rdx, %rax
+	mov	%rax, (%rcx)
+	mov	%rsi, %rax
+	load_guest
+	vmrun	%rax
+	mov	8(%rsp), %rax
+	mov	%rdx, 16(%rax)
+	rdtsc
+	shl	$32, %rdx
+	or	%rax, %rdx
+	mov	16(%rsp), %rax
+	mov	%rdx, 8(%rax)
+	mov	8(%rsp), %rax
+	save_guest_but_rdx
+	mov	%rax, %rdi
+	call	svm_exit
+	mov	8(%rsp), %rdi
+	jmp	1b
+
+	.section .note.GNU-stack, "", @progbits

@@ -1,0 +1,214 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Instructions done for the guest: stores into its page tables, and accesses to memory that is not there. What
+ * is not understood costs speed in the first case (the table is given up and the guest does its store), and the guest
+ * in the second, with a report.
+ */
+#include "hv/vm/vcpu.h"
+
+#include "x86/execute.h"
+
+#define RFLAGS_DF (1ull << 10)
+
+/* A store that was given up this recently and comes again makes no progress: it needs the very table it
+ * writes to be shadowed. */
+#define STUCK_EXITS 16u
+
+static bool is_string(const struct x86_insn *insn)
+{
+	return insn->op == X86_OP_STOS || insn->op == X86_OP_MOVS;
+}
+
+static uint64_t string_mask(const struct x86_insn *insn)
+{
+	return insn->address_bytes == 8 ? ~0ull : (1ull << 8 * insn->address_bytes) - 1;
+}
+
+static umbra_gva string_destination(struct vcpu *vcpu, const struct x86_insn *insn)
+{
+	return insn_linear_at(vcpu, X86_SEG_ES, vcpu->gpr[X86_RDI] & string_mask(insn));
+}
+
+/* Move the registers of a string instruction past @n elements, and RIP past it if that was all. */
+static void string_advance(struct vcpu *vcpu, const struct x86_insn *insn, uint64_t n)
+{
+	uint64_t step = vcpu->exit->rflags & RFLAGS_DF ? -(uint64_t)insn->operand_bytes : insn->operand_bytes;
+	uint64_t *gpr = vcpu->gpr;
+	uint64_t left;
+
+	x86_gpr_write(insn, gpr, X86_RDI, insn->address_bytes, gpr[X86_RDI] + n * step);
+	if (insn->op == X86_OP_MOVS)
+		x86_gpr_write(insn, gpr, X86_RSI, insn->address_bytes, gpr[X86_RSI] + n * step);
+	if (!insn->rep) {
+		vendor_advance(vcpu, insn->length);
+		return;
+	}
+	left = (gpr[X86_RCX] - n) & string_mask(insn);
+	x86_gpr_write(insn, gpr, X86_RCX, insn->address_bytes, left);
+	if (left == 0)
+		vendor_advance(vcpu, insn->length);
+}
+
+/* Elements of a string instruction from @gva on that begin in the same page, at most those that are left. */
+static uint64_t string_in_page(const struct vcpu *vcpu, const struct x86_insn *insn, umbra_gva gva)
+{
+	uint64_t offset = gva % X86_PAGE_SIZE;
+	uint64_t left = insn->rep ? vcpu->gpr[X86_RCX] & string_mask(insn) : 1;
+	uint64_t fits;
+
+	if (vcpu->exit->rflags & RFLAGS_DF)
+		fits = offset / insn->operand_bytes + 1;
+	else
+		fits = (X86_PAGE_SIZE - offset + insn->operand_bytes - 1) / insn->operand_bytes;
+	return left < fits ? left : fits;
+}
+
+/* ---- stores into page tables ---- */
+
+static uint64_t load(const void *ram, unsigned n_bytes)
+{
+	uint64_t value = 0;
+
+	/* At once, where the guest has one entry. */
+	if (n_bytes == sizeof(value))
+		__builtin_memcpy(&value, ram, sizeof(value));
+	else
+		memcpy(&value, ram, n_bytes);
+	return value;
+}
+
+/* Do the store at RIP if it is a plain one to @gva. Returns false if it has to be done by the guest. */
+static bool do_table_store(struct vcpu *vcpu, const struct x86_insn *insn, umbra_gva gva, umbra_gpa gpa)
+{
+	struct x86_state state = {.gpr = vcpu->gpr, .rflags = vcpu->exit->rflags};
+	const void *ram = memory_ram(vcpu->vm, gpa);
+	uint64_t value;
+	bool stores;
+
+	if (!ram || !insn->is_memory || insn->form == X86_FORM_REG_RM || insn->form == X86_FORM_ACC_MEM)
+		return false;
+	if (insn_linear(vcpu, insn) != gva || gpa % X86_PAGE_SIZE + insn->operand_bytes > X86_PAGE_SIZE)
+		return false;
+	value = load(ram, insn->operand_bytes);
+	if (!x86_execute(insn, &state, &value, &stores) || !stores)
+		return false;
+	if (!umbra_guest_write(vcpu->mmu, gpa, &value, insn->operand_bytes))
+		panic("the MMU library refuses a store to RAM at %lx", gpa);
+	vendor_set_rflags(vcpu, state.rflags);
+	vendor_advance(vcpu, insn->length);
+	return true;
+}
+
+static bool is_stuck(struct vcpu *vcpu, umbra_gpa gpa)
+{
+	struct stuck_store now = {
+		.rip = vcpu->exit->rip,
+		.gpa = gpa,
+		.rcx = vcpu->gpr[X86_RCX],
+		.n_exits = vcpu->n_exits,
+	};
+	const struct stuck_store *last = &vcpu->stuck;
+	bool again = last->rip == now.rip && last->gpa == now.gpa && last->rcx == now.rcx &&
+		     now.n_exits - last->n_exits <= STUCK_EXITS;
+
+	vcpu->stuck = now;
+	return again;
+}
+
+/* One element of a string instruction that writes a table it needs itself. */
+static void string_one(struct vcpu *vcpu, const struct x86_insn *insn)
+{
+	umbra_gva to = string_destination(vcpu, insn);
+	uint64_t value = vcpu->gpr[X86_RAX];
+
+	if (insn->op == X86_OP_MOVS) {
+		umbra_gva from = insn_linear_at(vcpu, insn->segment, vcpu->gpr[X86_RSI] & string_mask(insn));
+
+		if (!memory_read(vcpu, from, &value, insn->operand_bytes))
+			return;
+	}
+	if (memory_write(vcpu, to, &value, insn->operand_bytes))
+		string_advance(vcpu, insn, 1);
+}
+
+void emulate_table_store(struct vcpu *vcpu, umbra_gva gva, umbra_gpa gpa)
+{
+	struct vendor_event event;
+	struct x86_insn insn;
+
+	/* The store is the processor's own, onto a stack or into a descriptor. */
+	if (vendor_vectoring(vcpu, &event)) {
+		umbra_unshadow(vcpu->mmu, gpa);
+		return;
+	}
+	switch (insn_decode(vcpu, &insn)) {
+	case INSN_RETRY:
+		return;
+	case INSN_OK:
+		if (do_table_store(vcpu, &insn, gva, gpa))
+			return;
+		if (is_string(&insn) && is_stuck(vcpu, gpa)) {
+			string_one(vcpu, &insn);
+			return;
+		}
+		break;
+	case INSN_UNKNOWN:
+		break;
+	}
+	umbra_unshadow(vcpu->mmu, gpa);
+}
+
+/* ---- memory that is not there ---- */
+
+static _Noreturn void refuse_absent(struct vcpu *vcpu, umbra_gpa gpa, const char *why)
+{
+	vm_stop(vcpu, "access to physical address %lx, where there is no memory for the guest, at rip %lx: %s", gpa,
+		vcpu->exit->rip, why);
+}
+
+/* Is @gva where the explicit memory operand is (or its part in a second page)? */
+static bool operand_is_at(struct vcpu *vcpu, const struct x86_insn *insn, umbra_gva gva)
+{
+	unsigned n_bytes = insn->operand_bytes ? insn->operand_bytes : 64;
+
+	return gva == EMULATE_ANY_GVA || gva - insn_linear(vcpu, insn) < n_bytes;
+}
+
+static void absent_string(struct vcpu *vcpu, const struct x86_insn *insn, umbra_gva gva, umbra_gpa gpa)
+{
+	umbra_gva to = string_destination(vcpu, insn);
+
+	if (gva != EMULATE_ANY_GVA && gva - to >= insn->operand_bytes)
+		refuse_absent(vcpu, gpa, "not the destination of the string instruction there");
+	string_advance(vcpu, insn, string_in_page(vcpu, insn, to));
+}
+
+void emulate_absent(struct vcpu *vcpu, umbra_gva gva, umbra_gpa gpa)
+{
+	struct x86_state state = {.gpr = vcpu->gpr, .rflags = vcpu->exit->rflags};
+	struct vendor_event event;
+	struct x86_insn insn;
+	uint64_t value = ~0ull;
+	bool stores;
+
+	if (vendor_vectoring(vcpu, &event))
+		refuse_absent(vcpu, gpa, "while an interrupt or exception was being delivered");
+	switch (insn_decode(vcpu, &insn)) {
+	case INSN_RETRY:
+		return;
+	case INSN_UNKNOWN:
+		refuse_absent(vcpu, gpa, "an instruction that cannot be decoded");
+	case INSN_OK:
+		break;
+	}
+	if (is_string(&insn)) {
+		absent_string(vcpu, &insn, gva, gpa);
+		return;
+	}
+	if (!insn.is_memory || !operand_is_at(vcpu, &insn, gva))
+		refuse_absent(vcpu, gpa, "not by the operand of the instruction there");
+	if (insn.op != X86_OP_STORE && !x86_execute(&insn, &state, &value, &stores))
+		refuse_absent(vcpu, gpa, "by an instruction that is not emulated");
+	vendor_set_rflags(vcpu, state.rflags);
+	vendor_advance(vcpu, insn.length);
+}

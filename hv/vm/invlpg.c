@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * INVLPG.
+ */
+#include "hv/vm/vcpu.h"
+
+/* Bits 63:47 (63:56 with 5 levels) all equal. Outside 64-bit mode every address is canonical. */
+static bool is_canonical(const struct vcpu *vcpu, umbra_gva gva)
+{
+	unsigned unused_bits = vcpu->regs.cr4 & X86_CR4_LA57 ? 7 : 16;
+
+	return (umbra_gva)((int64_t)(gva << unused_bits) >> unused_bits) == gva;
+}
+
+/* INVLPG [register] of 64-bit code, which is what operating systems use: [REX] 0F 01, ModRM 00 111 register. */
+static bool decode_simple(const struct vcpu *vcpu, umbra_gva *gva, unsigned *length)
+{
+	uint8_t rex_b = 0;
+	unsigned rm;
+	uint64_t word;
+
+	if (vendor_code_size(vcpu) != X86_CODE_64 || !memory_peek(vcpu, &word))
+		return false;
+	*length = 3;
+	if ((word & 0xf0) == 0x40) {
+		rex_b = (uint8_t)(word & 1);
+		word >>= 8;
+		*length = 4;
+	}
+	rm = word >> 16 & 7;
+	*gva = vcpu->gpr[rm | (unsigned)rex_b << 3];
+	/* With RSP's number a SIB byte follows, with RBP's a displacement. */
+	return (word & 0xf8ffff) == 0x38010f && rm != X86_RSP && rm != X86_RBP;
+}
+
+/* Returns false if another instruction stands there now, or its fetch faults and that was injected. */
+static bool decode_any(struct vcpu *vcpu, umbra_gva *gva, unsigned *length)
+{
+	struct x86_insn insn;
+
+	if (insn_decode(vcpu, &insn) != INSN_OK || insn.op != X86_OP_INVLPG)
+		return false;
+	*gva = insn_linear(vcpu, &insn);
+	*length = insn.length;
+	return true;
+}
+
+void exit_invlpg(struct vcpu *vcpu)
+{
+	unsigned length = vendor_insn_length(vcpu);
+	umbra_gva gva;
+
+	if (!(length && vendor_invlpg_gva(vcpu, &gva)) && !decode_simple(vcpu, &gva, &length) &&
+		!decode_any(vcpu, &gva, &length))
+		return;
+	if (is_canonical(vcpu, gva))
+		umbra_invlpg(vcpu->mmu, gva);
+	vcpu->root = umbra_root(vcpu->mmu);
+	vendor_advance(vcpu, length);
+}

@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Every exit: count it, hand it to its family.
+ */
+#include "hv/vm/measure.h"
+
+static exit_handler *const handlers[EXIT_KINDS] = {
+	[EXIT_PF] = exit_pf,
+	[EXIT_CR0] = exit_cr0,
+	[EXIT_CR3] = exit_cr3,
+	[EXIT_CR4] = exit_cr4,
+	[EXIT_INVLPG] = exit_invlpg,
+	[EXIT_CPUID] = exit_cpuid,
+	[EXIT_MSR] = exit_msr,
+	[EXIT_IO] = exit_io,
+	[EXIT_VMMCALL] = exit_vmmcall,
+	[EXIT_SVM_INSN] = exit_svm_insn,
+	[EXIT_NMI] = exit_nmi,
+	[EXIT_SMI] = exit_smi,
+	[EXIT_INTR] = exit_other,
+	[EXIT_NPF] = exit_npf,
+	[EXIT_SHUTDOWN] = exit_shutdown,
+	[EXIT_TASK_SWITCH] = exit_task_switch,
+	[EXIT_OTHER] = exit_other,
+};
+
+void vm_exit(struct vcpu *vcpu, enum exit_kind kind)
+{
+	if (unlikely(vcpu->measure))
+		measure_exit(vcpu, kind);
+	vcpu->exits[kind]++;
+	handlers[kind](vcpu);
+}

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What an exit costs, from the first instruction after #VMEXIT to VMRUN, in ticks of the time stamp counter (under
+ * QEMU's -icount a tick is an instruction). Only with the option measure=1.
+ */
+#ifndef HV_VM_MEASURE_H
+#define HV_VM_MEASURE_H
+
+#include "hv/vm/vcpu.h"
+
+enum measure_class {
+	MEASURE_PF_FIXED,
+	MEASURE_PF_GUEST,
+	MEASURE_CR3, /* writes */
+	MEASURE_INVLPG,
+	MEASURE_CLASSES,
+	MEASURE_NONE = MEASURE_CLASSES,
+};
+
+#define MEASURE_BUCKET_TICKS 4u
+#define MEASURE_BUCKETS      2048u /* the last one also holds what is longer */
+
+struct measure_histogram {
+	uint64_t n;
+	uint64_t min, max;
+	uint32_t buckets[MEASURE_BUCKETS];
+};
+
+struct measure {
+	uint64_t tsc[2];  /* before VMRUN, after #VMEXIT: hv/arch/svm/enter.S */
+	uint64_t start;   /* of the exit being handled; later than tsc[1] by what measure_exit() itself took */
+	enum exit_kind kind; /* of that exit */
+	bool is_write;
+	uint64_t pf_fixed, pf_guest; /* the library's counters at that exit */
+	struct measure_histogram classes[MEASURE_CLASSES];
+};
+
+/* Begin measuring if the option asks for it. Takes frames. Boot only. */
+void measure_init(struct vcpu *vcpu);
+
+/* An exit of @kind just came: book the one before. Only if vcpu->measure. */
+void measure_exit(struct vcpu *vcpu, enum exit_kind kind);
+
+/* Write ,"exit_cost":{...} to the monitor. Nothing if not measuring. */
+void measure_report(const struct vcpu *vcpu);
+
+#endif

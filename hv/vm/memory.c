@@ -1,0 +1,196 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The guest's memory as one of its instructions sees it.
+ */
+#include "hv/vm/vcpu.h"
+
+#include "hv/vm/walk.h"
+
+void *memory_ram(const struct vm *vm, umbra_gpa gpa)
+{
+	for (unsigned i = 0; i < vm->n_ram; i++) {
+		if (gpa - vm->ram[i].base_bytes < vm->ram[i].size_bytes)
+			return phys_to_virt(gpa);
+	}
+	return NULL;
+}
+
+static bool is_user(const struct vcpu *vcpu)
+{
+	return vcpu->exit->cpl == 3;
+}
+
+static uint64_t entry_at(umbra_hpa table, umbra_gva gva, unsigned shift)
+{
+	const volatile uint64_t *entries = phys_to_virt(table);
+
+	return entries[gva >> shift & 511];
+}
+
+/*
+ * Where the shadow tables map @gva: what the processor has just fetched an instruction through, at a fraction of the cost
+ * of asking the library. They are hardware tables like any other, only that guest-physical is host-physical.
+ * Returns false if the entry is gone meanwhile.
+ */
+static bool shadow_translate(const struct vcpu *vcpu, umbra_gva gva, umbra_gpa *gpa)
+{
+	unsigned shift = X86_PAGE_SHIFT + 9 * (vcpu->regs.efer & X86_EFER_LMA ? 3 : 2);
+	uint64_t offset_mask;
+	uint64_t entry;
+
+	if (vcpu->regs.efer & X86_EFER_LMA && vcpu->regs.cr4 & X86_CR4_LA57)
+		shift += 9;
+	/* The root of PAE paging is aligned to 32 bytes only. */
+	entry = entry_at(vcpu->root & ~31ull, gva, shift);
+	while (entry & X86_PTE_P && shift != X86_PAGE_SHIFT && !(entry & X86_PTE_PS)) {
+		shift -= 9;
+		entry = entry_at(entry & X86_PTE_FRAME, gva, shift);
+	}
+	offset_mask = (1ull << shift) - 1;
+	*gpa = (entry & X86_PTE_FRAME & ~offset_mask) | (gva & offset_mask);
+	return entry & X86_PTE_P;
+}
+
+bool memory_translate(struct vcpu *vcpu, umbra_gva gva, enum umbra_access access, umbra_gpa *gpa,
+		struct umbra_exit *out)
+{
+	if (vcpu->mmu)
+		return umbra_translate(vcpu->mmu, gva, access, is_user(vcpu), gpa, out);
+	return walk_translate(vcpu, gva, access, gpa, out);
+}
+
+static unsigned page_left(umbra_gva gva)
+{
+	return X86_PAGE_SIZE - (unsigned)(gva % X86_PAGE_SIZE);
+}
+
+static void copy(uint8_t *to, const uint8_t *from, size_t n_bytes)
+{
+	for (size_t i = 0; i < n_bytes; i++)
+		to[i] = from[i];
+}
+
+/* One page's part of a fetch. Returns false if it cannot be read; then @out holds a #PF, if .vector says so. */
+static bool fetch_part(struct vcpu *vcpu, umbra_gva gva, uint8_t *bytes, size_t n_bytes, struct umbra_exit *out)
+{
+	const uint8_t *ram;
+	umbra_gpa gpa;
+
+	if (!(vcpu->mmu && shadow_translate(vcpu, gva, &gpa)) && !memory_translate(vcpu, gva, UMBRA_FETCH, &gpa, out))
+		return false;
+	ram = memory_ram(vcpu->vm, gpa);
+	if (!ram) {
+		out->vector = 0;
+		return false;
+	}
+	/* Two words where it can be, for speed. */
+	if (page_left(gva) > X86_INSN_MAX && n_bytes == X86_INSN_MAX)
+		__builtin_memcpy(bytes, ram, X86_INSN_MAX + 1);
+	else
+		copy(bytes, ram, n_bytes);
+	return true;
+}
+
+size_t memory_fetch(struct vcpu *vcpu, uint8_t bytes[X86_INSN_MAX + 1])
+{
+	umbra_gva gva = insn_linear_at(vcpu, X86_SEG_CS, vcpu->exit->rip);
+	size_t first = page_left(gva) < X86_INSN_MAX ? page_left(gva) : X86_INSN_MAX;
+	struct umbra_exit out;
+
+	if (!fetch_part(vcpu, gva, bytes, first, &out)) {
+		if (out.vector != X86_PF)
+			vm_stop(vcpu, "the instruction at rip %lx is not in RAM and cannot be emulated", vcpu->exit->rip);
+		inject_outcome(vcpu, &out);
+		return 0;
+	}
+	/* The instruction may end in the first page, so a second one that cannot be read is no fault yet. */
+	if (first < X86_INSN_MAX && fetch_part(vcpu, gva + first, bytes + first, X86_INSN_MAX - first, &out))
+		return X86_INSN_MAX;
+	return first;
+}
+
+bool memory_peek(const struct vcpu *vcpu, uint64_t *word)
+{
+	umbra_gva gva = vcpu->exit->rip;
+	umbra_gpa gpa;
+
+	if (page_left(gva) < sizeof(*word) || !shadow_translate(vcpu, gva, &gpa) || !memory_ram(vcpu->vm, gpa))
+		return false;
+	__builtin_memcpy(word, phys_to_virt(gpa), sizeof(*word));
+	return true;
+}
+
+/*
+ * Make the shadow tables, A and D bits such that an access at @gva would be done, as a fault of the hardware does.
+ * Returns false if a fault was injected.
+ */
+static bool touch(struct vcpu *vcpu, umbra_gva gva, bool write, umbra_gpa *gpa)
+{
+	struct umbra_page_fault fault = {
+		.gva = gva,
+		.error_code = (write ? X86_PF_W : 0) | (is_user(vcpu) ? X86_PF_U : 0),
+		.cpl = vcpu->exit->cpl,
+		.ac = vcpu->exit->rflags & X86_RFLAGS_AC,
+	};
+	struct umbra_exit out;
+
+	if (vcpu->mmu && umbra_page_fault(vcpu->mmu, &fault, &out) == UMBRA_INJECT) {
+		inject_outcome(vcpu, &out);
+		return false;
+	}
+	if (memory_translate(vcpu, gva, write ? UMBRA_WRITE : UMBRA_READ, gpa, &out))
+		return true;
+	inject_outcome(vcpu, &out);
+	return false;
+}
+
+static void read_part(const struct vm *vm, umbra_gpa gpa, uint8_t *bytes, size_t n_bytes)
+{
+	const uint8_t *ram = memory_ram(vm, gpa);
+
+	if (ram)
+		copy(bytes, ram, n_bytes);
+	else
+		memset(bytes, 0xff, n_bytes);
+}
+
+static void write_part(struct vcpu *vcpu, umbra_gpa gpa, const uint8_t *bytes, size_t n_bytes)
+{
+	uint8_t *ram = memory_ram(vcpu->vm, gpa);
+
+	/* To a device or to nothing: dropped. */
+	if (vcpu->mmu)
+		(void)umbra_guest_write(vcpu->mmu, gpa, bytes, n_bytes);
+	else if (ram)
+		copy(ram, bytes, n_bytes);
+}
+
+bool memory_read(struct vcpu *vcpu, umbra_gva gva, void *bytes, size_t n_bytes)
+{
+	size_t first = n_bytes < page_left(gva) ? n_bytes : page_left(gva);
+	umbra_gpa gpas[2];
+
+	if (!touch(vcpu, gva, false, &gpas[0]))
+		return false;
+	if (first < n_bytes && !touch(vcpu, gva + first, false, &gpas[1]))
+		return false;
+	read_part(vcpu->vm, gpas[0], bytes, first);
+	if (first < n_bytes)
+		read_part(vcpu->vm, gpas[1], (uint8_t *)bytes + first, n_bytes - first);
+	return true;
+}
+
+bool memory_write(struct vcpu *vcpu, umbra_gva gva, const void *bytes, size_t n_bytes)
+{
+	size_t first = n_bytes < page_left(gva) ? n_bytes : page_left(gva);
+	umbra_gpa gpas[2];
+
+	if (!touch(vcpu, gva, true, &gpas[0]))
+		return false;
+	if (first < n_bytes && !touch(vcpu, gva + first, true, &gpas[1]))
+		return false;
+	write_part(vcpu, gpas[0], bytes, first);
+	if (first < n_bytes)
+		write_part(vcpu, gpas[1], (const uint8_t *)bytes + first, n_bytes - first);
+	return true;
+}

@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A virtual CPU, the virtual machine it belongs to, and what the exit families do to them.
+ *
+ * Everything here belongs to the CPU that runs the vCPU. Knows the guest's state only through hv/arch/vendor.h.
+ */
+#ifndef HV_VM_VCPU_H
+#define HV_VM_VCPU_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "hv/arch/vendor.h"
+#include "hv/core/core.h"
+#include "umbra/umbra.h"
+#include "x86/decode.h"
+#include "x86/x86.h"
+
+#define likely(x)   __builtin_expect(!!(x), 1)
+#define unlikely(x) __builtin_expect(!!(x), 0)
+
+#define EXIT_RING    32u /* last exits that a panic prints */
+#define VM_RAM_MAX   16u
+
+struct measure;       /* hv/vm/measure.h */
+struct vendor_vcpu;   /* the vendor's own */
+
+/* Guest RAM; guest-physical is host-physical. */
+struct vm_ram {
+	uint64_t base_bytes;
+	uint64_t size_bytes;
+};
+
+struct vm {
+	struct umbra_vm *mmu; /* NULL with nested paging */
+	umbra_hpa absent_page; /* what reads of memory that is not there see: 0xff */
+	unsigned maxphyaddr;
+	uint64_t cr4_mask;  /* bits that the guest may set, from what CPUID shows it */
+	uint64_t efer_mask; /* the same; LMA is not among them */
+	struct vm_ram ram[VM_RAM_MAX]; /* largest first */
+	unsigned n_ram;
+	uint64_t start_tsc;
+};
+
+/* The last store that the library wanted to have emulated and that was given up: the same one again, soon, makes
+ * no progress. */
+struct stuck_store {
+	uint64_t rip;
+	umbra_gpa gpa;
+	uint64_t rcx;
+	uint64_t n_exits;
+};
+
+struct vcpu {
+	uint64_t gpr[X86_GPRS]; /* first: hv/arch/svm/enter.S */
+	umbra_hpa root; /* of the shadow tables: the library's answer after every event. Unused with nested paging */
+	const struct exit_record *exit; /* the last one */
+	struct umbra_vcpu *mmu; /* NULL with nested paging */
+	struct vm *vm;
+	struct vendor_vcpu *arch;
+	struct measure *measure; /* NULL unless the option measure=1 was given */
+	struct umbra_paging_regs regs; /* as the guest sees them */
+	uint64_t n_exits;
+	uint64_t exits[EXIT_KINDS];
+	struct exit_record ring[EXIT_RING]; /* exit number n, from 0 on, is at n % EXIT_RING */
+	struct stuck_store stuck;
+};
+
+/* ---- vm.c ---- */
+
+/* The one there is. */
+extern struct vm the_vm;
+extern struct vcpu the_vcpu;
+
+/* Stop the guest for good, for a reason of the guest's own: log line, statistics, exit code 67. */
+_Noreturn void vm_stop(struct vcpu *vcpu, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+/* ---- exit families: one handler per kind, called by the exit loop ---- */
+
+typedef void exit_handler(struct vcpu *vcpu);
+
+exit_handler exit_pf, exit_npf;                          /* fault.c */
+exit_handler exit_cr0, exit_cr3, exit_cr4, exit_invlpg;  /* cr.c, invlpg.c */
+exit_handler exit_cpuid;                                 /* cpuid.c */
+exit_handler exit_msr;                                   /* msr.c */
+exit_handler exit_io;                                    /* io.c */
+exit_handler exit_vmmcall;                               /* vmmcall.c */
+exit_handler exit_nmi, exit_smi;                         /* nmi.c */
+exit_handler exit_svm_insn, exit_shutdown, exit_task_switch, exit_other; /* refuse.c */
+
+/* Ask for the exits that these families need. Boot only. */
+void msr_intercept_all(void);
+void io_intercept_all(void);
+
+/* ---- paging.c: the registers that decide about translation ---- */
+
+/* Change them as the guest did, in the library and in the hardware. Returns false, and #GP is injected, if the
+ * library refuses. */
+bool paging_change(struct vcpu *vcpu, const struct umbra_paging_regs *regs);
+/* EFER after MOV to CR0 or WRMSR: LMA follows LME and PG. */
+uint64_t paging_efer(uint64_t efer, uint64_t cr0);
+/* Fill vm->cr4_mask and vm->efer_mask. */
+void paging_init(struct vm *vm);
+
+/* ---- inject.c ---- */
+
+/* Deliver an exception, promoted to #DF or shutdown if another one was just being delivered.
+ * SDM 3A "Interrupt 8 - Double Fault Exception (#DF)". */
+void inject_exception(struct vcpu *vcpu, enum x86_vector vector, uint32_t error_code);
+/* What the library said: UMBRA_INJECT. */
+void inject_outcome(struct vcpu *vcpu, const struct umbra_exit *out);
+
+/* ---- memory.c: the guest's memory as an instruction of the guest sees it ---- */
+
+/* Bytes of guest RAM at @gpa, valid to the end of their page; NULL if it is not RAM. */
+void *memory_ram(const struct vm *vm, umbra_gpa gpa);
+/* false: @out holds the #PF. */
+bool memory_translate(struct vcpu *vcpu, umbra_gva gva, enum umbra_access access, umbra_gpa *gpa,
+		struct umbra_exit *out);
+/* Copy the bytes from RIP on, as many as there are in one or two pages but at most X86_INSN_MAX.
+ * Returns how many; 0: a #PF was injected. */
+size_t memory_fetch(struct vcpu *vcpu, uint8_t bytes[X86_INSN_MAX + 1]);
+/* The eight bytes from RIP on, little-endian, if they are quickly had: 64-bit code that the shadow tables still map, in one
+ * page of RAM. Returns false otherwise; then memory_fetch() does it. */
+bool memory_peek(const struct vcpu *vcpu, uint64_t *word);
+/* Read or write @n_bytes at @gva for the instruction at RIP, with A and D bits, faults and shadows as if the processor
+ * had done it; memory that is not RAM reads as all ones. Returns false: a fault was injected, nothing was copied. */
+bool memory_read(struct vcpu *vcpu, umbra_gva gva, void *bytes, size_t n_bytes);
+bool memory_write(struct vcpu *vcpu, umbra_gva gva, const void *bytes, size_t n_bytes);
+
+/* ---- insn.c ---- */
+
+enum insn_status {
+	INSN_OK,
+	INSN_RETRY,   /* its fetch faulted, and that was injected: run the guest */
+	INSN_UNKNOWN, /* our decoder does not have it */
+};
+
+/* Fetch and decode the instruction at RIP. */
+enum insn_status insn_decode(struct vcpu *vcpu, struct x86_insn *insn);
+/* Linear address of its memory operand. */
+umbra_gva insn_linear(struct vcpu *vcpu, const struct x86_insn *insn);
+/* @offset in @segment, as a linear address. */
+umbra_gva insn_linear_at(struct vcpu *vcpu, enum x86_segment segment, uint64_t offset);
+/* Step over the instruction at RIP, whatever it is. */
+void insn_skip(struct vcpu *vcpu);
+
+/* ---- emulate.c ---- */
+
+/* The library's UMBRA_EMULATE: a store into a shadowed table at @gva, @gpa. Done here, or the table is given up. */
+void emulate_table_store(struct vcpu *vcpu, umbra_gva gva, umbra_gpa gpa);
+/* An access at @gva to memory that is not there: reads are all ones, writes do nothing. The linear address of a nested
+ * page fault is not known. */
+#define EMULATE_ANY_GVA UINT64_MAX
+void emulate_absent(struct vcpu *vcpu, umbra_gva gva, umbra_gpa gpa);
+
+/* ---- stats.c ---- */
+
+extern const char *const exit_kind_names[EXIT_KINDS];
+
+/* The monitor's "mark" and "stats" lines. */
+void stats_mark(struct vcpu *vcpu, uint32_t id);
+void stats_report(struct vcpu *vcpu, const char *reason);
+
+#endif

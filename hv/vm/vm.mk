@@ -1,0 +1,30 @@
+# The virtual machine: exit loop, exit families, the MMU library and its host.
+
+HV_SRCS += \
+	hv/host.c \
+	hv/vm/clock.c \
+	hv/vm/cpuid.c \
+	hv/vm/cr.c \
+	hv/vm/emulate.c \
+	hv/vm/fault.c \
+	hv/vm/inject.c \
+	hv/vm/insn.c \
+	hv/vm/invlpg.c \
+	hv/vm/io.c \
+	hv/vm/loop.c \
+	hv/vm/measure.c \
+	hv/vm/memory.c \
+	hv/vm/msr.c \
+	hv/vm/nested.c \
+	hv/vm/nmi.c \
+	hv/vm/paging.c \
+	hv/vm/refuse.c \
+	hv/vm/report.c \
+	hv/vm/stats.c \
+	hv/vm/vm.c \
+	hv/vm/vmmcall.c \
+	hv/vm/walk.c \
+	x86/decode.c \
+	x86/execute.c \
+	x86/operand.c \
+	$(MMU_SRCS)

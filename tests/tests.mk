@@ -1,0 +1,4 @@
+# Tests that belong to no program of their own: the library's units, and the code in the documents.
+
+include tests/unit/mmu_tests.mk
+include tests/unit/port_example.mk

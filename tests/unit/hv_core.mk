@@ -1,0 +1,34 @@
+# Hosted tests of the hypervisor's pure parts, under AddressSanitizer and
+# UndefinedBehaviorSanitizer, and what the real image says to configurations that cannot work.
+
+# The direct map of the hosted tests: a free place in a process, outside the sanitizers' shadow.
+HV_TEST_CFLAGS := -std=gnu11 -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all $(WARN) \
+	-DDIRECT_MAP=0x200000000000ull
+
+HV_TEST_DIR := $(B)/tests/hv
+HV_TEST_BINS := $(addprefix $(HV_TEST_DIR)/,test_hv_core test_hv_acpi test_hv_linux)
+
+$(HV_TEST_DIR)/test_hv_core: $(addprefix $(HV_TEST_DIR)/,tests/unit/test_hv_core.o \
+	tests/unit/hv_fake.o hv/core/format.o hv/core/memory_map.o hv/core/options.o)
+$(HV_TEST_DIR)/test_hv_acpi: $(addprefix $(HV_TEST_DIR)/,tests/unit/test_hv_acpi.o \
+	tests/unit/hv_fake.o hv/acpi.o hv/core/memory_map.o)
+$(HV_TEST_DIR)/test_hv_linux: $(addprefix $(HV_TEST_DIR)/,tests/unit/test_hv_linux.o \
+	tests/unit/hv_fake.o hv/core/memory_map.o hv/guest/linux.o hv/guest/linux_image.o)
+
+$(HV_TEST_BINS):
+	$(CC) $(HV_TEST_CFLAGS) $^ -lcmocka -o $@
+
+$(HV_TEST_DIR)/%.o: %.c
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(HV_TEST_CFLAGS) -MMD -MP -c $< -o $@
+
+-include $(wildcard $(addprefix $(HV_TEST_DIR)/,hv/*.d hv/*/*.d tests/unit/*.d))
+
+.PHONY: test-hv-units test-hv-errors
+test-hv-units: $(HV_TEST_BINS)
+	set -e; for t in $(HV_TEST_BINS); do $$t; done
+
+test-hv-errors: $(B)/umbra-hv.bin $(B)/guest/vmlinuz
+	tests/hv_errors.sh $(B)/umbra-hv.bin $(B)/guest/vmlinuz
+
+TESTS += test-hv-units test-hv-errors

@@ -1,0 +1,436 @@
+/* SPDX-License-Identifier: MIT */
+/* The machine of the library's unit tests; see mmu_host.h. */
+#include "tests/unit/mmu_host.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "mmu/src/page.h"
+#include "mmu/src/slot.h"
+#include "mmu/src/spte.h"
+
+#define FAULTS_MAX 8u
+
+/* ---- services ---- */
+
+static void flush_tlb(void *ctx, struct umbra_vcpu *vcpu)
+{
+	struct host *h = ctx;
+
+	if (vcpu)
+		h->flush_vcpu++;
+	else
+		h->flush_all++;
+}
+
+static void flush_gva(void *ctx, struct umbra_vcpu *vcpu, umbra_gva gva)
+{
+	struct host *h = ctx;
+
+	(void)vcpu;
+	h->flush_gva++;
+	h->flushed_gva = gva;
+}
+
+static void panic(void *ctx, const char *text)
+{
+	struct host *h = ctx;
+
+	h->panicked = text;
+	if (h->on_panic)
+		longjmp(*h->on_panic, 1);
+	fail_msg("the library panicked: %s", text);
+}
+
+void host_reset_flushes(struct host *h)
+{
+	h->flush_all = h->flush_vcpu = h->flush_gva = 0;
+}
+
+unsigned host_flushes(const struct host *h)
+{
+	return h->flush_all + h->flush_vcpu;
+}
+
+void host_check(struct host *h)
+{
+	char why[240];
+	unsigned broken = umbra_audit(h->vm, why, sizeof(why));
+
+	if (broken)
+		fail_msg("I%u is broken: %s", broken, why);
+}
+
+/* ---- the machine ---- */
+
+struct umbra_policy host_plain_policy(void)
+{
+	struct umbra_policy policy = umbra_policy_default;
+
+	policy.oos = UMBRA_OOS_OFF;
+	policy.prefetch = 0;
+	policy.sticky = 1;
+	return policy;
+}
+
+static void *zeroed(size_t n_bytes)
+{
+	size_t whole = (n_bytes + X86_PAGE_SIZE - 1) & ~(size_t)(X86_PAGE_SIZE - 1);
+	void *memory = aligned_alloc(X86_PAGE_SIZE, whole);
+
+	assert_non_null(memory);
+	return memset(memory, 0, whole);
+}
+
+static void add_slots(struct host *h)
+{
+	const struct umbra_slot slots[] = {
+		{.kind = UMBRA_SLOT_RAM, .gfn = {RAM_GFN}, .hfn = {RAM_HFN},
+			.n_frames = RAM_FRAMES, .host_va = h->ram, .meta = h->ram_meta},
+		{.kind = UMBRA_SLOT_DEVICE, .gfn = {DEVICE_GFN}, .hfn = {DEVICE_HFN},
+			.n_frames = DEVICE_FRAMES},
+		{.kind = UMBRA_SLOT_RAM, .gfn = {ROM_GFN}, .hfn = {ROM_HFN}, .n_frames = ROM_FRAMES,
+			.read_only = true, .host_va = h->rom, .meta = h->rom_meta},
+	};
+
+	for (size_t i = 0; i < sizeof(slots) / sizeof(slots[0]); i++)
+		assert_int_equal(umbra_add_slot(h->vm, &slots[i]), UMBRA_OK);
+}
+
+static void create_vm(struct host *h)
+{
+	const struct host_config *config = &h->config;
+	struct umbra_config umbra = {
+		.policy = config->policy,
+		.max_vcpus = config->max_vcpus,
+		.maxphyaddr = config->maxphyaddr,
+		.no_1g = config->no_1g,
+		.tables = h->tables,
+		.tables_hpa = TABLES_HPA,
+		.pool_pages = config->pool_pages,
+		.meta = h->meta,
+		.meta_bytes = h->meta_bytes,
+		.absent_page = config->no_absent_page ? 0 : ABSENT_HPA,
+		.host = &h->services,
+		.host_ctx = h,
+	};
+
+	assert_int_equal(umbra_vm_create(&umbra, &h->vm), UMBRA_OK);
+}
+
+struct host *host_new(const struct host_config *config)
+{
+	struct host *h = zeroed(sizeof(*h));
+
+	h->config = *config;
+	if (!h->config.pool_pages)
+		h->config.pool_pages = 512;
+	if (!h->config.max_vcpus)
+		h->config.max_vcpus = 1;
+	if (!h->config.maxphyaddr)
+		h->config.maxphyaddr = 40;
+	h->services = (struct umbra_host){
+		.flush_tlb = flush_tlb,
+		.flush_gva = config->no_flush_gva ? NULL : flush_gva,
+		.panic = panic,
+	};
+	h->meta_bytes = umbra_vm_meta_bytes(h->config.pool_pages, h->config.max_vcpus);
+	h->ram = zeroed(RAM_FRAMES * X86_PAGE_SIZE);
+	h->rom = zeroed(ROM_FRAMES * X86_PAGE_SIZE);
+	h->tables = zeroed((size_t)h->config.pool_pages * X86_PAGE_SIZE);
+	h->meta = zeroed(h->meta_bytes);
+	h->ram_meta = zeroed(umbra_slot_meta_bytes((umbra_gfn){RAM_GFN}, RAM_FRAMES));
+	h->rom_meta = zeroed(umbra_slot_meta_bytes((umbra_gfn){ROM_GFN}, ROM_FRAMES));
+	h->next_table = FIRST_TABLE_GFN;
+	create_vm(h);
+	add_slots(h);
+	assert_int_equal(umbra_vcpu_create(h->vm, &h->vcpu), UMBRA_OK);
+	h->root = host_new_table(h);
+	host_check(h);
+	return h;
+}
+
+struct host *host_new_policy(const struct umbra_policy *policy)
+{
+	return host_new(&(struct host_config){.policy = *policy});
+}
+
+void host_free(struct host *h)
+{
+	free(h->ram);
+	free(h->rom);
+	free(h->tables);
+	free(h->meta);
+	free(h->ram_meta);
+	free(h->rom_meta);
+	free(h);
+}
+
+int host_setup(void **state)
+{
+	struct umbra_policy policy = host_plain_policy();
+	struct host *h = host_new_policy(&policy);
+
+	host_start(h, h->root);
+	*state = h;
+	return 0;
+}
+
+int host_teardown(void **state)
+{
+	host_free(*state);
+	return 0;
+}
+
+/* ---- guest memory ---- */
+
+uint64_t *host_words(struct host *h, uint64_t gfn)
+{
+	if (gfn - RAM_GFN < RAM_FRAMES)
+		return (uint64_t *)(void *)(h->ram + (gfn - RAM_GFN) * X86_PAGE_SIZE);
+	if (gfn - ROM_GFN < ROM_FRAMES)
+		return (uint64_t *)(void *)(h->rom + (gfn - ROM_GFN) * X86_PAGE_SIZE);
+	fail_msg("no guest memory at frame %#llx", (unsigned long long)gfn);
+	return NULL;
+}
+
+uint64_t host_new_table(struct host *h)
+{
+	assert_true(h->next_table < DATA_GFN);
+	memset(host_words(h, h->next_table), 0, X86_PAGE_SIZE);
+	return h->next_table++;
+}
+
+uint64_t gpte_of(uint64_t gfn, uint64_t bits)
+{
+	return gfn << X86_PAGE_SHIFT | bits;
+}
+
+uint64_t *host_gpte(struct host *h, uint64_t root, umbra_gva gva, unsigned level)
+{
+	uint64_t gfn = root;
+
+	for (unsigned at = 4; at > level; at--) {
+		uint64_t gpte = host_words(h, gfn)[gva_index(gva, at)];
+
+		if (!(gpte & X86_PTE_P) || (gpte & X86_PTE_PS))
+			return NULL;
+		gfn = (gpte & X86_PTE_FRAME) >> X86_PAGE_SHIFT;
+	}
+	return &host_words(h, gfn)[gva_index(gva, level)];
+}
+
+uint64_t host_map(struct host *h, uint64_t root, umbra_gva gva, unsigned level, uint64_t gpte)
+{
+	uint64_t gfn = root;
+
+	for (unsigned at = 4; at > level; at--) {
+		uint64_t *entry = &host_words(h, gfn)[gva_index(gva, at)];
+
+		if (!(*entry & X86_PTE_P))
+			*entry = gpte_of(host_new_table(h), GPTE_RW);
+		gfn = (*entry & X86_PTE_FRAME) >> X86_PAGE_SHIFT;
+	}
+	host_words(h, gfn)[gva_index(gva, level)] = gpte;
+	return gfn;
+}
+
+/* ---- events ---- */
+
+static void set_regs(struct host *h, const struct umbra_paging_regs *regs)
+{
+	struct umbra_exit out;
+
+	assert_int_equal(umbra_set_paging_regs(h->vcpu, regs, &out), UMBRA_RESUME);
+	host_check(h);
+}
+
+void host_start(struct host *h, uint64_t root)
+{
+	set_regs(h, &(struct umbra_paging_regs){
+		.cr0 = X86_CR0_PG | X86_CR0_PE | X86_CR0_WP,
+		.cr3 = root << X86_PAGE_SHIFT,
+		.cr4 = X86_CR4_PAE,
+		.efer = X86_EFER_LME | X86_EFER_LMA | X86_EFER_NXE,
+	});
+}
+
+void host_regs(struct host *h, uint64_t cr0, uint64_t cr4)
+{
+	struct umbra_paging_regs regs = h->vcpu->regs;
+
+	regs.cr0 = X86_CR0_PG | X86_CR0_PE | cr0;
+	regs.cr4 = X86_CR4_PAE | cr4;
+	set_regs(h, &regs);
+}
+
+void host_cr3(struct host *h, uint64_t root)
+{
+	struct umbra_exit out;
+
+	assert_int_equal(umbra_load_cr3(h->vcpu, root << X86_PAGE_SHIFT, &out), UMBRA_RESUME);
+	host_check(h);
+}
+
+void host_invlpg(struct host *h, umbra_gva gva)
+{
+	umbra_invlpg(h->vcpu, gva);
+	host_check(h);
+}
+
+void host_write_word(struct host *h, umbra_gpa gpa, uint64_t word)
+{
+	assert_true(umbra_guest_write(h->vcpu, gpa, &word, sizeof(word)));
+	host_check(h);
+}
+
+/* ---- the processor ---- */
+
+/* A walk of the shadow tables in progress. */
+struct hw_walk {
+	uint64_t *entry[MAX_LEVEL + 1];
+	unsigned leaf_level;
+	uint64_t all, any;
+	umbra_hpa hpa;
+};
+
+static uint64_t *shadow_table(struct host *h, umbra_hpa hpa)
+{
+	uint64_t number = (hpa - TABLES_HPA) >> X86_PAGE_SHIFT;
+
+	/* I11 of the processor's own: the tables it walks are the library's. */
+	assert_true(hpa >= TABLES_HPA && number < h->config.pool_pages);
+	return h->tables[number];
+}
+
+static bool hw_walk(struct host *h, umbra_gva gva, struct hw_walk *walk)
+{
+	bool pae = umbra_shadow_mode(h->vcpu) == UMBRA_SHADOW_PAE;
+	umbra_hpa table = umbra_root(h->vcpu);
+
+	*walk = (struct hw_walk){.all = ~0ull};
+	for (unsigned level = pae ? 3 : 4;; level--) {
+		uint64_t *entry = &shadow_table(h, table)[gva_index(gva, level)];
+		uint64_t mask = level_frames(level) * X86_PAGE_SIZE - 1;
+
+		if (!(*entry & X86_PTE_P))
+			return false;
+		walk->entry[level] = entry;
+		walk->leaf_level = level;
+		if (!pae || level < 3) {
+			walk->all &= *entry;
+			walk->any |= *entry;
+		}
+		table = *entry & X86_PTE_FRAME;
+		if (level == 1 || (*entry & X86_PTE_PS)) {
+			walk->hpa = (table & ~mask) | (gva & mask);
+			return true;
+		}
+	}
+}
+
+/* With CR0.WP=1 and EFER.NXE=1 always, and SMEP and SMAP as the guest set them. */
+static bool hw_permits(const struct host *h, const struct hw_walk *walk, access_bits access)
+{
+	uint64_t cr4 = h->vcpu->regs.cr4;
+	bool user_page = walk->all & X86_PTE_U;
+
+	if ((access & X86_PF_W) && !(walk->all & X86_PTE_W))
+		return false;
+	if ((access & X86_PF_I) && (walk->any & X86_PTE_NX))
+		return false;
+	if (access & X86_PF_U)
+		return user_page;
+	if (access & X86_PF_I)
+		return !user_page || !(cr4 & X86_CR4_SMEP);
+	return !user_page || !(cr4 & X86_CR4_SMAP) || (access & ACCESS_AC);
+}
+
+struct host_result host_access(struct host *h, umbra_gva gva, access_bits access)
+{
+	struct host_result result = {.outcome = UMBRA_RESUME};
+
+	for (; result.faults <= FAULTS_MAX; result.faults++) {
+		struct umbra_page_fault fault = {.gva = gva, .ac = access & ACCESS_AC};
+		struct hw_walk walk;
+		bool present = hw_walk(h, gva, &walk);
+
+		if (present && hw_permits(h, &walk, access)) {
+			for (unsigned level = 4; level >= walk.leaf_level; level--) {
+				if (walk.entry[level])
+					*walk.entry[level] |= X86_PTE_A;
+			}
+			if (access & X86_PF_W)
+				*walk.entry[walk.leaf_level] |= X86_PTE_D;
+			result.hpa = walk.hpa;
+			return result;
+		}
+		fault.error_code = (access & (X86_PF_W | X86_PF_U | X86_PF_I)) | present;
+		fault.cpl = access & X86_PF_U ? 3 : 0;
+		result.outcome = umbra_page_fault(h->vcpu, &fault, &result.exit);
+		host_check(h);
+		if (result.outcome != UMBRA_RESUME) {
+			result.faults++;
+			return result;
+		}
+	}
+	fail_msg("an access to %#llx never gets through", (unsigned long long)gva);
+	return result;
+}
+
+uint64_t host_read_gfn(struct host *h, umbra_gva gva)
+{
+	struct host_result result = host_access(h, gva, 0);
+	uint64_t hfn = result.hpa >> X86_PAGE_SHIFT;
+
+	assert_int_equal(result.outcome, UMBRA_RESUME);
+	if (hfn - RAM_HFN < RAM_FRAMES)
+		return hfn - RAM_HFN + RAM_GFN;
+	if (hfn - DEVICE_HFN < DEVICE_FRAMES)
+		return hfn - DEVICE_HFN + DEVICE_GFN;
+	if (hfn - ROM_HFN < ROM_FRAMES)
+		return hfn - ROM_HFN + ROM_GFN;
+	assert_int_equal(hfn, ABSENT_HPA >> X86_PAGE_SHIFT);
+	return ABSENT_GFN;
+}
+
+struct host_result host_store(struct host *h, umbra_gva gva, uint64_t word)
+{
+	struct host_result result = host_access(h, gva, X86_PF_W);
+
+	if (result.outcome == UMBRA_RESUME)
+		host_words(h, (result.hpa >> X86_PAGE_SHIFT) - RAM_HFN)[gva % X86_PAGE_SIZE / 8] = word;
+	else if (result.outcome == UMBRA_EMULATE)
+		host_write_word(h, result.exit.gpa, word);
+	return result;
+}
+
+/* ---- the shadow ---- */
+
+uint64_t host_spte(struct host *h, umbra_gva gva, unsigned level)
+{
+	uint32_t page = h->vcpu->root;
+
+	for (unsigned at = page_level(&h->vm->pages[page]); at > level; at--) {
+		uint64_t spte = h->vm->tables[page][gva_index(gva, at)];
+
+		if (!spte_present(spte) || spte_is_leaf(spte, at))
+			return 0;
+		page = spte_child(h->vm, spte);
+	}
+	return h->vm->tables[page][gva_index(gva, level)];
+}
+
+unsigned host_shadows(struct host *h, uint64_t gfn)
+{
+	unsigned n = 0;
+
+	for (uint32_t page = page_of_table(h->vm, gfn, 0); page; page = page_of_table(h->vm, gfn, page))
+		n++;
+	return n;
+}
+
+bool host_is_unsync(struct host *h, uint64_t gfn)
+{
+	return frame_of(h->vm, gfn)->shadows & FRAME_UNSYNC;
+}

@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A small machine for the library's unit tests: guest memory, slots, a processor that walks the shadow
+ * tables and raises page faults, and helpers to build guest tables. The processor caches nothing:
+ * what has to be flushed is counted. After every event here the audit runs.
+ */
+#ifndef TESTS_UNIT_MMU_HOST_H
+#define TESTS_UNIT_MMU_HOST_H
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "mmu/src/vm.h"
+
+/* Guest frames. Nothing else is in a slot. Host frames differ from guest ones, 2M alignment is the same. */
+#define RAM_GFN       0ull
+#define RAM_FRAMES    8192ull /* 32 MiB */
+#define RAM_HFN       0x80000ull
+#define DEVICE_GFN    0x20000ull
+#define DEVICE_FRAMES 1024ull
+#define DEVICE_HFN    0x90000ull
+#define ROM_GFN       0x30000ull
+#define ROM_FRAMES    1024ull
+#define ROM_HFN       0xa0000ull
+#define ABSENT_GFN    0x40000ull
+#define ABSENT_HPA    0x7000000ull
+
+#define TABLES_HPA 0x10000000ull
+
+/* Frames for guest tables are handed out from here up; data of tests lies above DATA_GFN. */
+#define FIRST_TABLE_GFN 16ull
+#define DATA_GFN        2048ull
+
+/* Guest entries: present for all, present and writable for all. */
+#define GPTE_RO (X86_PTE_P | X86_PTE_U)
+#define GPTE_RW (GPTE_RO | X86_PTE_W)
+#define GPTE_AD (X86_PTE_A | X86_PTE_D)
+
+struct host_config {
+	struct umbra_policy policy;
+	unsigned pool_pages; /* zero means 512 */
+	unsigned max_vcpus;  /* zero means 1 */
+	unsigned maxphyaddr; /* zero means 40 */
+	bool no_1g;
+	bool no_absent_page;
+	bool no_flush_gva;   /* the host has no such service */
+};
+
+struct host {
+	struct umbra_vm *vm;
+	struct umbra_vcpu *vcpu; /* the first */
+	struct umbra_host services;
+	struct host_config config;
+
+	uint8_t *ram, *rom;
+	uint64_t (*tables)[ENTRIES];
+	void *meta, *ram_meta, *rom_meta;
+	size_t meta_bytes;
+
+	uint64_t root;           /* gfn of the guest's first root */
+	uint64_t next_table;
+
+	unsigned flush_all, flush_vcpu, flush_gva; /* calls */
+	umbra_gva flushed_gva;                     /* the last */
+	const char *panicked;
+	jmp_buf *on_panic;       /* NULL: a panic fails the test */
+};
+
+/* What became of a memory access after all page faults it took. RESUME: it was done at @hpa. */
+struct host_result {
+	enum umbra_outcome outcome;
+	struct umbra_exit exit;
+	umbra_hpa hpa;
+	unsigned faults;
+};
+
+/* A policy with all optimisations off: each guest table is protected, nothing is looked at before its time. */
+struct umbra_policy host_plain_policy(void);
+
+/* A machine with one vCPU, paging off, and an empty guest root. The caller frees it by host_free(). */
+struct host *host_new(const struct host_config *config);
+struct host *host_new_policy(const struct umbra_policy *policy);
+void host_free(struct host *h);
+
+/* ---- guest memory, behind the library's back ---- */
+
+/* The guest table (or data page) @gfn of RAM or ROM, as words. */
+uint64_t *host_words(struct host *h, uint64_t gfn);
+/* A zeroed frame. */
+uint64_t host_new_table(struct host *h);
+/* The guest entry for @gva at @level below @root; NULL if the tables do not reach there. */
+uint64_t *host_gpte(struct host *h, uint64_t root, umbra_gva gva, unsigned level);
+/* Write @gpte there, making the tables above (P, W, U, and A=0) as needed. Returns the gfn of the table. */
+uint64_t host_map(struct host *h, uint64_t root, umbra_gva gva, unsigned level, uint64_t gpte);
+uint64_t gpte_of(uint64_t gfn, uint64_t bits);
+
+/* ---- events ---- */
+
+/* Long mode with @root, CR0.WP=1 and no protection features; then changes of single registers. */
+void host_start(struct host *h, uint64_t root);
+void host_regs(struct host *h, uint64_t cr0, uint64_t cr4);
+void host_cr3(struct host *h, uint64_t root);
+void host_invlpg(struct host *h, umbra_gva gva);
+
+/* One access by the processor; a test that makes no progress fails. */
+struct host_result host_access(struct host *h, umbra_gva gva, access_bits access);
+/* As host_access() of a supervisor, but it has to succeed. Returns the guest frame. */
+uint64_t host_read_gfn(struct host *h, umbra_gva gva);
+/* Store a word as the guest, emulating it if the library asks for that. Returns what the access said. */
+struct host_result host_store(struct host *h, umbra_gva gva, uint64_t word);
+/* umbra_guest_write() of an aligned word. */
+void host_write_word(struct host *h, umbra_gpa gpa, uint64_t word);
+
+/* Fail if an invariant is broken. Every event above does this itself. */
+void host_check(struct host *h);
+void host_reset_flushes(struct host *h);
+unsigned host_flushes(const struct host *h); /* all and of the vCPU */
+
+/* ---- the shadow, for tests that look into it ---- */
+
+/* The shadow entry for @gva at @level, or 0 if the tree does not reach there. */
+uint64_t host_spte(struct host *h, umbra_gva gva, unsigned level);
+/* How many shadow pages are made from guest table @gfn. */
+unsigned host_shadows(struct host *h, uint64_t gfn);
+bool host_is_unsync(struct host *h, uint64_t gfn);
+
+/* setup and teardown for cmocka: *state is the host; plain policy, 4-level paging, empty tables. */
+int host_setup(void **state);
+int host_teardown(void **state);
+
+#endif

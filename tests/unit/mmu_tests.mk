@@ -1,0 +1,25 @@
+# Unit tests of libumbra: its sources with assertions on, under AddressSanitizer and
+# UndefinedBehaviorSanitizer, in a small host of their own (tests/unit/mmu_host.h).
+
+MMU_TEST_CFLAGS := -std=gnu11 -O1 -g -DUMBRA_DEBUG=1 -fno-strict-aliasing -fno-omit-frame-pointer \
+	-fsanitize=address,undefined -fno-sanitize-recover=all $(WARN)
+
+MMU_TEST_DIR  := $(B)/tests/mmu
+MMU_TESTS     := $(addprefix test_mmu_,policy slot walk rmap tree fault sync write reclaim root audit)
+MMU_TEST_BINS := $(MMU_TESTS:%=$(MMU_TEST_DIR)/%)
+MMU_TEST_OBJS := $(addprefix $(MMU_TEST_DIR)/,$(MMU_SRCS:.c=.o) tests/unit/mmu_host.o)
+
+$(MMU_TEST_BINS): $(MMU_TEST_DIR)/%: $(MMU_TEST_DIR)/tests/unit/%.o $(MMU_TEST_OBJS)
+	$(CC) $(MMU_TEST_CFLAGS) $^ -lcmocka -o $@
+
+$(MMU_TEST_DIR)/%.o: %.c | $(B)/.deps
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(MMU_TEST_CFLAGS) -MMD -MP -c $< -o $@
+
+-include $(MMU_TEST_OBJS:.o=.d) $(MMU_TESTS:%=$(MMU_TEST_DIR)/tests/unit/%.d)
+
+.PHONY: test-mmu-units
+test-mmu-units: $(MMU_TEST_BINS)
+	set -e; for t in $(MMU_TEST_BINS); do $$t; done
+
+TESTS += test-mmu-units
