@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What a run of the lab is: the machine, the library's policy, the guest and its seed. Prints as
+ * one line of key=value words, the same in --replay and at the top of a trace.
+ */
+#ifndef LAB_CONFIG_H
+#define LAB_CONFIG_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define LAB_MAX_VCPUS    4u
+#define LAB_CONFIG_BYTES 512u
+
+/* What makes the steps of a run. */
+enum lab_guest {
+	LAB_GUEST_RANDOM, /* random tables and accesses */
+	LAB_GUEST_OS, /* a little operating system: fork, demand paging, copy on write, reclaim */
+};
+
+/* The paging modes a guest uses. */
+enum lab_mode {
+	LAB_MODE_4LEVEL,
+	LAB_MODE_UNPAGED,
+	LAB_MODE_MIXED, /* switches between them */
+};
+
+/* Ways to make the machine misbehave, so that the lab can be shown to notice. */
+enum lab_sabotage {
+	LAB_SABOTAGE_NONE,
+	LAB_SABOTAGE_DROP_FLUSH,     /* flush_tlb() does nothing */
+	LAB_SABOTAGE_DROP_FLUSH_GVA, /* flush_gva() does nothing */
+	LAB_SABOTAGE_SKIP_NOTE,      /* the model is not told of guest stores */
+	LAB_SABOTAGE_STRAY_WRITE,    /* a shadow entry becomes writable behind the library's back */
+	LAB_SABOTAGE_WRONG_FRAME,    /* a shadow entry maps the next frame */
+	LAB_SABOTAGE_LOSE_DIRTY,     /* D bits of guest tables vanish */
+	LAB_N_SABOTAGES,
+};
+
+struct lab_config {
+	uint64_t seed;
+	uint64_t steps;
+	enum lab_guest guest;
+	enum lab_mode mode;
+	enum lab_sabotage sabotage;
+	unsigned vcpus;
+	unsigned audit_every; /* steps between audits; 0 means never */
+	unsigned pool;        /* pages of shadow tables */
+	bool absent_page;     /* reads of absent memory are mapped to a page of 0xff */
+	bool no_1g;
+	char policy[160]; /* for umbra_policy_parse() */
+};
+
+extern const struct lab_config lab_config_default;
+
+/* Change one word "key=value" of @config. false: @why is a sentence for the user. */
+bool lab_config_set(struct lab_config *config, const char *word, char *why, size_t why_bytes);
+
+/* All words of a line, separated by spaces. */
+bool lab_config_parse(struct lab_config *config, const char *line, char *why, size_t why_bytes);
+
+/* Write @config as such a line into @text of LAB_CONFIG_BYTES. */
+void lab_config_print(const struct lab_config *config, char *text);
+
+/* The name of @sabotage in a configuration. */
+const char *lab_sabotage_name(enum lab_sabotage sabotage);
+
+/* A line of help for key number @index, NULL past the last. */
+const char *lab_config_help(unsigned index);
+
+#endif

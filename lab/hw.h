@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The CPU of the lab: translates guest-virtual addresses through the shadow tables, as the manual
+ * says for the mode the library asks for, always with CR0.WP=1 and EFER.NXE=1. Sets A and D in
+ * shadow entries, remembers in its TLB. Knows nothing of guest tables.
+ *
+ * SDM 3A "Paging", "Access Rights", "Accessed and Dirty Flags".
+ */
+#ifndef LAB_HW_H
+#define LAB_HW_H
+
+#include "lab/fail.h"
+#include "lab/memory.h"
+#include "lab/rng.h"
+#include "lab/tlb.h"
+#include "umbra/types.h"
+
+struct hw {
+	struct memory *memory;
+	struct lab_fail *fail;
+	struct tlb tlb;
+	enum umbra_shadow_mode mode;
+	uint64_t root;     /* host-physical */
+	uint64_t pdpte[4]; /* PAE: loaded at each entry to the guest */
+	bool smep;
+	bool smap;
+	unsigned maxphyaddr; /* wider frames in a present entry are a bug of the library */
+};
+
+struct hw_access {
+	uint64_t gva;
+	enum umbra_access kind;
+	bool supervisor; /* by privilege level, or implicitly */
+	bool implicit;   /* a supervisor access of user code, e.g. to the GDT */
+	bool ac;         /* EFLAGS.AC */
+};
+
+struct hw_result {
+	bool fault;
+	uint32_t error_code; /* fault */
+	uint64_t hpa;        /* no fault */
+};
+
+/* Enter the guest with @root in CR3; no flush. PAE loads the four PDPTEs. */
+void hw_enter(struct hw *hw, enum umbra_shadow_mode mode, uint64_t root);
+
+/* Translate once. Tables outside the pool or malformed entries are failures of the lab. */
+struct hw_result hw_translate(struct hw *hw, struct rng *rng, const struct hw_access *access);
+
+/* What a CPU may do at any time: walk for @gva ahead of any use and remember what was found. */
+void hw_speculate(struct hw *hw, struct rng *rng, uint64_t gva);
+
+#endif

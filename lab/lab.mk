@@ -1,0 +1,55 @@
+# The hosted lab: build/lab/umbra-lab with sanitizers and assertions, build/lab/umbra-lab-fast without
+# sanitizers for soak runs. Both compile the library's sources with flags of their own.
+
+-include lab/oracle.mk
+
+LAB_SRCS := $(addprefix lab/, access.c check.c config.c fail.c gen.c gen_os.c gen_random.c history.c \
+	host.c hw.c legal.c machine.c memory.c oracle.c queue.c report.c run.c sabotage.c shrink.c \
+	stale.c step.c suite.c tlb.c trace.c main.c)
+
+LAB_CFLAGS := -std=gnu11 -g -DUMBRA_DEBUG=1
+LAB_SAN    := -O1 -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
+
+LAB_SAN_OBJS  := $(LAB_SRCS:lab/%.c=$(B)/lab/san/%.o) $(MMU_SRCS:mmu/src/%.c=$(B)/lab/san/mmu/%.o)
+LAB_FAST_OBJS := $(LAB_SRCS:lab/%.c=$(B)/lab/fast/%.o) $(MMU_SRCS:mmu/src/%.c=$(B)/lab/fast/mmu/%.o)
+
+$(B)/lab/san/mmu/%.o: mmu/src/%.c | $(B)/.deps
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(LAB_SAN) $(LAB_CFLAGS) -fno-strict-aliasing $(WARN) -MMD -c -o $@ $<
+$(B)/lab/fast/mmu/%.o: mmu/src/%.c | $(B)/.deps
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) -O2 $(LAB_CFLAGS) -fno-strict-aliasing $(WARN) -MMD -c -o $@ $<
+$(B)/lab/san/%.o: lab/%.c | $(B)/.deps
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(LAB_SAN) $(LAB_CFLAGS) -fno-strict-aliasing $(WARN) -MMD -c -o $@ $<
+$(B)/lab/fast/%.o: lab/%.c | $(B)/.deps
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) -O2 $(LAB_CFLAGS) -fno-strict-aliasing $(WARN) -MMD -c -o $@ $<
+
+$(B)/lab/umbra-lab: $(LAB_SAN_OBJS)
+	$(CC) $(LAB_SAN) -o $@ $^
+$(B)/lab/umbra-lab-fast: $(LAB_FAST_OBJS)
+	$(CC) -o $@ $^
+
+-include $(LAB_SAN_OBJS:.o=.d) $(LAB_FAST_OBJS:.o=.d)
+
+ALL   += $(B)/lab/umbra-lab
+TESTS += test-lab
+.PHONY: test-lab soak-lab
+
+# Traces of fixed bugs first; then the lab against a damaged machine; then all guests and policies.
+LAB_TRACES := $(sort $(wildcard tests/regress/*.trace))
+
+test-lab: $(B)/lab/umbra-lab
+	$(if $(LAB_TRACES),$< --replay $(LAB_TRACES))
+	$< --self-test --steps 3000
+	@$< --suite 1/2 > $(B)/lab/suite1.log 2>&1 & first=$$!; \
+	$< --suite 2/2 > $(B)/lab/suite2.log 2>&1; second=$$?; \
+	wait $$first; first=$$?; cat $(B)/lab/suite1.log $(B)/lab/suite2.log; \
+	[ $$first -eq 0 ] && [ $$second -eq 0 ]
+
+# As long as you like: new seeds until one fails. SEED=N SECONDS=S
+SEED    ?= 1000
+SECONDS ?= 600
+soak-lab: $(B)/lab/umbra-lab-fast
+	timeout $(SECONDS) $< --suite 1/1 --guests 1000000 --seed $(SEED); [ $$? -eq 124 ]

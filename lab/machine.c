@@ -1,0 +1,275 @@
+/* SPDX-License-Identifier: MIT */
+/* The lab's machine: making it, and the steps that are not memory accesses of the guest. */
+#include "lab/machine.h"
+
+#include "lab/access.h"
+#include "lab/host.h"
+#include "lab/sabotage.h"
+#include "x86/x86.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* CR0 after reset. SDM 3A "Processor State After Reset". */
+#define RESET_CR0 0x60000010ull
+
+static void must(struct machine *machine, enum umbra_status status, const char *what)
+{
+	if (status != UMBRA_OK)
+		lab_fail(machine->fail, "%s returns status %d", what, (int)status);
+}
+
+static void create_vm(struct machine *machine)
+{
+	const struct lab_config *config = &machine->config;
+	size_t meta_bytes = umbra_vm_meta_bytes(config->pool, config->vcpus);
+	struct umbra_config umbra = {
+		.policy = machine->policy,
+		.max_vcpus = config->vcpus,
+		.maxphyaddr = MACHINE_MAXPHYADDR,
+		.no_1g = config->no_1g,
+		.tables = machine->memory.tables,
+		.tables_hpa = MEMORY_TABLES_HFN << X86_PAGE_SHIFT,
+		.pool_pages = config->pool,
+		.meta_bytes = meta_bytes,
+		.absent_page = config->absent_page ? MEMORY_ABSENT_HFN << X86_PAGE_SHIFT : 0,
+		.host = &lab_host,
+		.host_ctx = machine,
+	};
+
+	machine->vm_meta = aligned_alloc(64, (meta_bytes + 63) / 64 * 64);
+	if (!machine->vm_meta) {
+		fprintf(stderr, "umbra-lab: out of memory (%zu bytes)\n", meta_bytes);
+		exit(1);
+	}
+	memset(machine->vm_meta, 0, meta_bytes);
+	umbra.meta = machine->vm_meta;
+	must(machine, umbra_vm_create(&umbra, &machine->vm), "umbra_vm_create");
+}
+
+static void add_slots(struct machine *machine)
+{
+	for (unsigned i = 0; i < MEMORY_N_RANGES; i++) {
+		const struct memory_range *range = &memory_layout[i];
+		bool device = range->kind == MEMORY_DEVICE;
+		struct umbra_slot slot = {
+			.kind = device ? UMBRA_SLOT_DEVICE : UMBRA_SLOT_RAM,
+			.gfn = {range->gfn},
+			.hfn = {range->hfn},
+			.n_frames = range->n_frames,
+			.read_only = range->kind == MEMORY_READ_ONLY,
+			.host_va = device ? NULL : machine->memory.backing[i],
+			.meta = device ? NULL : machine->memory.meta[i],
+		};
+
+		must(machine, umbra_add_slot(machine->vm, &slot), "umbra_add_slot");
+	}
+}
+
+static void create_vcpus(struct machine *machine)
+{
+	for (unsigned i = 0; i < machine->config.vcpus; i++) {
+		struct machine_vcpu *vcpu = &machine->vcpus[i];
+
+		must(machine, umbra_vcpu_create(machine->vm, &vcpu->umbra), "umbra_vcpu_create");
+		vcpu->regs.cr0 = RESET_CR0;
+		check_reset(&machine->check, i, &vcpu->regs);
+		vcpu->hw.memory = &machine->memory;
+		vcpu->hw.fail = machine->fail;
+		vcpu->hw.maxphyaddr = MACHINE_MAXPHYADDR;
+		machine_enter(vcpu);
+	}
+}
+
+void machine_init(struct machine *machine, const struct lab_config *config, struct lab_fail *fail)
+{
+	char why[160];
+
+	machine->config = *config;
+	machine->fail = fail;
+	machine->policy = umbra_policy_default;
+	if (umbra_policy_parse(&machine->policy, config->policy, why, sizeof(why)) != UMBRA_OK)
+		lab_fail(fail, "policy: %s", why);
+	memory_init(&machine->memory, config->pool);
+	check_init(&machine->check, config, &machine->memory, fail);
+	create_vm(machine);
+	add_slots(machine);
+	create_vcpus(machine);
+}
+
+void machine_free(struct machine *machine)
+{
+	check_free(&machine->check);
+	memory_free(&machine->memory);
+	free(machine->vm_meta);
+	machine->vm_meta = NULL;
+}
+
+void machine_enter(struct machine_vcpu *vcpu)
+{
+	vcpu->kicked = false;
+	hw_enter(&vcpu->hw, umbra_shadow_mode(vcpu->umbra), umbra_root(vcpu->umbra));
+}
+
+bool machine_linear(const struct machine_vcpu *vcpu, uint64_t gva, uint64_t *linear)
+{
+	bool long_mode = (vcpu->regs.cr0 & X86_CR0_PG) && (vcpu->regs.efer & X86_EFER_LMA);
+
+	*linear = long_mode ? gva : (uint32_t)gva;
+	return !long_mode || (uint64_t)((int64_t)(gva << 16) >> 16) == gva;
+}
+
+void machine_audit(struct machine *machine)
+{
+	char why[256] = "";
+	unsigned broken = umbra_audit(machine->vm, why, sizeof(why));
+
+	machine->counts.audits++;
+	if (broken)
+		lab_fail(machine->fail, "audit: I%u is broken: %s", broken, why);
+}
+
+/* The CPU's own state for paging follows the guest's; unpaged guests run without SMEP and SMAP. */
+static void set_hw_regs(struct machine_vcpu *vcpu)
+{
+	bool paged = vcpu->regs.cr0 & X86_CR0_PG;
+
+	vcpu->hw.smep = paged && (vcpu->regs.cr4 & X86_CR4_SMEP);
+	vcpu->hw.smap = paged && (vcpu->regs.cr4 & X86_CR4_SMAP);
+}
+
+/* Did the library take the new registers? If not, it must have been right. */
+static bool accepted(struct machine *machine, enum umbra_outcome outcome,
+	const struct umbra_exit *out, bool legal)
+{
+	bool refused = outcome == UMBRA_INJECT && out->vector == X86_GP && out->error_code == 0;
+
+	if (outcome != UMBRA_RESUME && !refused)
+		lab_fail(machine->fail, "a register write ends with outcome %d", (int)outcome);
+	if (refused == legal)
+		lab_fail(machine->fail, "a register write is %s", legal ? "refused" : "taken");
+	machine->last.seen = refused ? MACHINE_SEEN_GP : MACHINE_SEEN_MEMORY;
+	return !refused;
+}
+
+static void step_cr3(struct machine *machine, struct machine_vcpu *vcpu, const struct step *step)
+{
+	struct umbra_paging_regs regs = vcpu->regs;
+	struct umbra_exit out = {0};
+	enum umbra_outcome outcome = umbra_load_cr3(vcpu->umbra, step->value, &out);
+
+	regs.cr3 = step->value;
+	if (!accepted(machine, outcome, &out, check_regs_legal(&machine->check, &regs)))
+		return;
+	vcpu->regs = regs;
+	check_load_cr3(&machine->check, step->vcpu, step->value);
+}
+
+static void step_regs(struct machine *machine, struct machine_vcpu *vcpu, const struct step *step)
+{
+	const struct umbra_paging_regs regs = {step->cr0, step->cr3, step->cr4, step->efer};
+	struct umbra_exit out = {0};
+	enum umbra_outcome outcome = umbra_set_paging_regs(vcpu->umbra, &regs, &out);
+
+	if (!accepted(machine, outcome, &out, check_regs_legal(&machine->check, &regs)))
+		return;
+	vcpu->regs = regs;
+	set_hw_regs(vcpu);
+	check_set_regs(&machine->check, step->vcpu, &regs);
+}
+
+/* INVLPG of an address that is not canonical does nothing. SDM 2A "INVLPG". */
+static void step_invlpg(struct machine *machine, struct machine_vcpu *vcpu, const struct step *step)
+{
+	uint64_t linear;
+
+	if (!machine_linear(vcpu, step->gva, &linear))
+		return;
+	umbra_invlpg(vcpu->umbra, linear);
+	check_invlpg(&machine->check, step->vcpu, linear);
+}
+
+static void step_poke(struct machine *machine, struct machine_vcpu *vcpu, const struct step *step)
+{
+	const struct memory_range *range = memory_range_of(step->gpa);
+	bool expected = range && range->kind == MEMORY_RAM;
+
+	if (umbra_guest_write(vcpu->umbra, step->gpa, &step->value, step->bytes) != expected)
+		lab_fail(machine->fail, "umbra_guest_write %s gpa 0x%" PRIx64,
+			expected ? "refuses" : "takes", step->gpa);
+	if (expected)
+		check_wrote(&machine->check, step->gpa, &step->value, step->bytes);
+}
+
+static void step_policy(struct machine *machine, const struct step *step)
+{
+	struct umbra_policy policy = machine->policy;
+	char why[160];
+
+	if (umbra_policy_parse(&policy, step->policy, why, sizeof(why)) != UMBRA_OK)
+		lab_fail(machine->fail, "policy step: %s", why);
+	must(machine, umbra_set_policy(machine->vm, &policy), "umbra_set_policy");
+}
+
+/* Steps in which the guest leaves the CPU for the library. */
+static void do_event(struct machine *machine, struct machine_vcpu *vcpu, const struct step *step)
+{
+	switch (step->kind) {
+	case STEP_CR3:
+		step_cr3(machine, vcpu, step);
+		break;
+	case STEP_REGS:
+		step_regs(machine, vcpu, step);
+		break;
+	case STEP_INVLPG:
+		step_invlpg(machine, vcpu, step);
+		break;
+	case STEP_POKE:
+		step_poke(machine, vcpu, step);
+		break;
+	case STEP_UNSHADOW:
+		umbra_unshadow(vcpu->umbra, step->gpa);
+		break;
+	case STEP_POLICY:
+		step_policy(machine, step);
+		break;
+	case STEP_LOAD:
+	case STEP_STORE:
+	case STEP_FETCH:
+	case STEP_SPECULATE:
+		break;
+	}
+	machine_enter(vcpu);
+}
+
+void machine_step(struct machine *machine, const struct step *step)
+{
+	struct machine_vcpu *vcpu = &machine->vcpus[step->vcpu];
+	uint64_t linear;
+
+	machine->rng = rng_seed(step->nonce);
+	if (vcpu->kicked)
+		machine_enter(vcpu);
+	if (rng_percent(&machine->rng, 20))
+		tlb_decay(&vcpu->hw.tlb, &machine->rng);
+	sabotage_step(machine);
+	switch (step->kind) {
+	case STEP_LOAD:
+	case STEP_STORE:
+	case STEP_FETCH:
+		access_step(machine, step);
+		break;
+	case STEP_SPECULATE:
+		if (machine_linear(vcpu, step->gva, &linear))
+			hw_speculate(&vcpu->hw, &machine->rng, linear);
+		break;
+	default:
+		do_event(machine, vcpu, step);
+		break;
+	}
+	machine->counts.steps++;
+	if (machine->config.audit_every && machine->counts.steps % machine->config.audit_every == 0)
+		machine_audit(machine);
+}

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: MIT */
+/* Damage to the shadow tables behind the library's back. */
+#include "lab/sabotage.h"
+
+#include "x86/x86.h"
+
+#define TRIES 4096u
+
+/* Some entry of the tables that is present and has all bits of @with and none of @without. */
+static uint64_t *pick_entry(struct machine *machine, uint64_t with, uint64_t without)
+{
+	uint64_t *entries = (uint64_t *)(void *)machine->memory.tables;
+	unsigned n_entries = machine->memory.table_pages * 512;
+
+	for (unsigned i = 0; i < TRIES; i++) {
+		uint64_t *entry = &entries[rng_below(&machine->rng, n_entries)];
+
+		if ((*entry & with) == with && !(*entry & without))
+			return entry;
+	}
+	return NULL;
+}
+
+void sabotage_step(struct machine *machine)
+{
+	uint64_t *entry;
+
+	switch (machine->config.sabotage) {
+	case LAB_SABOTAGE_STRAY_WRITE:
+		entry = pick_entry(machine, X86_PTE_P, X86_PTE_W);
+		if (entry)
+			*entry |= X86_PTE_W;
+		break;
+	case LAB_SABOTAGE_WRONG_FRAME:
+		entry = pick_entry(machine, X86_PTE_P | X86_PTE_D, X86_PTE_PS);
+		if (entry)
+			*entry ^= X86_PAGE_SIZE;
+		break;
+	default:
+		break;
+	}
+}

@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Deliberate damage, so that a test can show that the lab notices it. Owns the kinds of sabotage
+ * that change state between steps; those that leave something out are where it is left out.
+ */
+#ifndef LAB_SABOTAGE_H
+#define LAB_SABOTAGE_H
+
+#include "lab/machine.h"
+
+/* By chance do what the run's configuration asks for; nothing without sabotage. */
+void sabotage_step(struct machine *machine);
+
+#endif

@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * How old the entries in one vCPU's TLBs and paging-structure caches may be.
+ *
+ * The life of the caches is cut into epochs at each invalidation. A translation, complete or
+ * partial, is made by walks that read from the root down and start from a partial one made the same
+ * way, so the entries it is made of were read at times that never decrease from the root to the
+ * leaf, all within one epoch. Complete translations outlive the end of an epoch that only ended the
+ * paging-structure caches. SDM 3A "Caching Translation Information"; APM 2 "Translation-Lookaside
+ * Buffer (TLB)".
+ *
+ * Where exactness would cost much the answer is "older": a wrong outcome may pass, a right one
+ * never fails.
+ */
+#ifndef LAB_STALE_H
+#define LAB_STALE_H
+
+#include "lab/oracle.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum {
+	STALE_MAX_BOUNDARIES = 16, /* beyond these, older epochs are taken as one */
+	STALE_MAX_ROOTS = 64,      /* left behind since the last full flush */
+	STALE_MAX_EPOCHS = STALE_MAX_BOUNDARIES + 2 + STALE_MAX_ROOTS,
+};
+
+/* What CR3 and the PDPTE registers point at. */
+struct stale_root {
+	enum oracle_mode mode;
+	uint64_t cr3; /* the table; 0 in PAE mode and with paging off */
+	uint64_t pdpte[4];
+};
+
+/* Entries may have been read at times from..to, both included. */
+struct stale_epoch {
+	const struct stale_root *root;
+	uint64_t from;
+	uint64_t to;
+	bool live;        /* still going on: walks go on now from partial translations */
+	bool global_only; /* of another root: only global complete translations are left */
+};
+
+struct stale;
+
+/* NULL without memory. Nothing is cached before the first stale_flush(). */
+struct stale *stale_new(void);
+void stale_free(struct stale *stale);
+
+/* At @time @root was loaded, dropping all translations, or (@keep_global) all but global ones. */
+void stale_flush(
+	struct stale *stale, const struct stale_root *root, bool keep_global, uint64_t time);
+
+/* Drops complete translations of the page of @gva and all partial ones. */
+void stale_invlpg(struct stale *stale, uint64_t gva, uint64_t time);
+
+/* A page fault drops complete and partial translations of @gva. */
+void stale_fault(struct stale *stale, uint64_t gva, uint64_t time);
+
+/* The root loaded; NULL before the first stale_flush(). Borrowed until the next one. */
+const struct stale_root *stale_root(const struct stale *stale);
+
+/* Time of the last flush of everything. */
+uint64_t stale_full_flush(const struct stale *stale);
+
+/* The epochs that can matter for @gva, the live one first. Returns how many (at least one). */
+unsigned stale_epochs(
+	const struct stale *stale, uint64_t gva, struct stale_epoch epochs[STALE_MAX_EPOCHS]);
+
+/* Complete translations of @gva by a page of 1 << @page_shift bytes are at least this young. */
+uint64_t stale_page_since(const struct stale *stale, uint64_t gva, unsigned page_shift);
+
+/* Roots left behind were forgotten for lack of room, the last of them in use at this time. 0:
+ * none. */
+uint64_t stale_forgotten(const struct stale *stale);
+
+#endif

@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The translation caches of one CPU of the lab: a TLB for pages of every size and caches of the
+ * upper levels of the (shadow) tables. Everything in them stays until it is flushed or pushed out
+ * by chance: what a real CPU may remember, this one does. Knows nothing of the library, and
+ * nothing flushes by itself, not even a change of the root: the library must ask.
+ *
+ * SDM 3A "Caching Translation Information".
+ */
+#ifndef LAB_TLB_H
+#define LAB_TLB_H
+
+#include "lab/rng.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define TLB_ENTRIES     48u
+#define TLB_UPPER_CACHE 12u
+
+/* What the levels walked so far grant together. */
+struct tlb_rights {
+	bool write;
+	bool user;
+	bool no_execute;
+};
+
+/* A translation of 2^@shift bytes, or of a 4K fragment of it, from gva @base to hpa @frame. */
+struct tlb_entry {
+	bool valid;
+	bool dirty;     /* a write needs no walk */
+	unsigned shift; /* of the page it came from: 12, 21 or 30 */
+	bool fragment;  /* holds only 4K of that page */
+	uint64_t base;  /* first byte this entry translates */
+	uint64_t frame; /* host-physical address of that byte */
+	struct tlb_rights rights;
+};
+
+/* An upper-level entry: addresses that agree from bit @shift up go on at @table. */
+struct tlb_upper {
+	bool valid;
+	unsigned shift;
+	uint64_t base;
+	uint64_t table;
+	struct tlb_rights rights;
+};
+
+struct tlb {
+	struct tlb_entry entries[TLB_ENTRIES];
+	struct tlb_upper uppers[TLB_UPPER_CACHE];
+};
+
+/* An entry that translates @gva, by chance one of several; NULL if none does. */
+struct tlb_entry *tlb_find(struct tlb *tlb, struct rng *rng, uint64_t gva);
+
+/* By chance one of the upper entries for @gva, or NULL even if some are there. */
+const struct tlb_upper *tlb_find_upper(const struct tlb *tlb, struct rng *rng, uint64_t gva);
+
+/* Remember; pushes something out by chance. */
+void tlb_insert(struct tlb *tlb, struct rng *rng, const struct tlb_entry *entry);
+void tlb_insert_upper(struct tlb *tlb, struct rng *rng, const struct tlb_upper *upper);
+
+/* Forget all. */
+void tlb_flush(struct tlb *tlb);
+
+/* Like INVLPG: forget all of the pages that hold @gva, and every upper entry. */
+void tlb_flush_gva(struct tlb *tlb, uint64_t gva);
+
+/* What a page fault does: forget @gva's translations and the upper entries used for it. */
+void tlb_fault(struct tlb *tlb, uint64_t gva);
+
+/* Forget something by chance. */
+void tlb_decay(struct tlb *tlb, struct rng *rng);
+
+#endif
