@@ -10,6 +10,8 @@ CPPFLAGS += -I. -Immu/include
 CFLAGS   ?= -O2 -g
 ALL   :=
 TESTS :=
+# One version, in the public header.
+UMBRA_VERSION := $(shell sed -n 's/^.define UMBRA_VERSION "\(.*\)"/\1/p' mmu/include/umbra/umbra.h)
 
 .DEFAULT_GOAL := all
 .PHONY: all test run clean help install deps
@@ -21,6 +23,23 @@ all: $(ALL)
 test: $(TESTS)
 run: all
 	$(B)/umbra run
+
+# The library (static, headers, pkg-config) and the command with the files it starts.
+PREFIX  ?= /usr/local
+DATA    := $(DESTDIR)$(PREFIX)/share/umbra
+install: all
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib/pkgconfig \
+		$(DESTDIR)$(PREFIX)/include/umbra $(DATA)/guest
+	install -m 755 $(B)/umbra $(DESTDIR)$(PREFIX)/bin/
+	install -m 644 $(B)/libumbra.a $(DESTDIR)$(PREFIX)/lib/
+	install -m 644 mmu/include/umbra/*.h $(DESTDIR)$(PREFIX)/include/umbra/
+	install -m 644 $(B)/umbra-hv.bin $(DATA)/
+	install -m 644 $(addprefix $(B)/guest/,vmlinuz initrd.cpio.gz) $(DATA)/guest/
+	install -m 755 $(B)/guest/bootclock $(DATA)/guest/
+	printf '%s\n' 'Name: umbra' 'Description: the x86 MMU in software (shadow paging)' \
+		'Version: $(UMBRA_VERSION)' 'Cflags: -I$(PREFIX)/include' \
+		'Libs: -L$(PREFIX)/lib -lumbra' > $(DESTDIR)$(PREFIX)/lib/pkgconfig/umbra.pc
+
 clean:
 	rm -rf $(B)
 help:

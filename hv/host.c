@@ -1,16 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Guest memory as slots, and the library's own memory. Guest-physical is host-physical, so that devices' DMA
- * goes where the guest means it; the hypervisor's range is in no slot.
+ * Guest memory as slots, and the library's own memory. Guest-physical is host-physical, so that
+ * devices' DMA goes where the guest means it; the hypervisor's range is in no slot.
  */
 #include "hv/host.h"
 
 #include "hv/core/insn.h"
 #include "hv/vm/cpuid.h"
 
-#define LOW_RAM_END  0xa0000u  /* below the video memory and ROMs of the PC */
-#define LOW_END      0x100000u
-#define CPUID_EDX_NX      (1u << 20)
+#define LOW_RAM_END       0xa0000u /* below the video memory and ROMs of the PC */
+#define LOW_END           0x100000u
 #define CPUID_EDX_PAGE1GB (1u << 26)
 
 static uint64_t round_up(uint64_t n, uint64_t to)
@@ -42,7 +41,8 @@ static void add_ram(struct vm *vm, uint64_t base, uint64_t end)
 		return;
 	}
 	if (vm->n_ram == VM_RAM_MAX)
-		fatal_config("the memory map of this machine has more than %u pieces of RAM", VM_RAM_MAX);
+		fatal_config("the memory map of this machine has more than %u pieces of RAM",
+			VM_RAM_MAX);
 	vm->ram[vm->n_ram++] = (struct vm_ram){base, end - base};
 }
 
@@ -74,13 +74,14 @@ void host_memory_init(struct vm *vm)
 		uint64_t end = entry->base_bytes + entry->size_bytes;
 
 		if (is_ram(entry))
-			add_ram(vm, round_up(base, X86_PAGE_SIZE), end & ~(uint64_t)(X86_PAGE_SIZE - 1));
+			add_ram(vm, round_up(base, X86_PAGE_SIZE),
+				end & ~(uint64_t)(X86_PAGE_SIZE - 1));
 	}
 	sort_ram(vm);
 }
 
-/* The end of the RAM, or of the hypervisor, that @at lies in; @at itself if in none. *@next is where the next one
- * begins, at most @limit. */
+/* The end of the RAM, or of the hypervisor, that @at lies in; @at itself if in none. *@next is
+ * where the next one begins, at most @limit. */
 static uint64_t end_of_memory(const struct vm *vm, uint64_t at, uint64_t limit, uint64_t *next)
 {
 	uint64_t end = at;
@@ -98,8 +99,8 @@ static uint64_t end_of_memory(const struct vm *vm, uint64_t at, uint64_t limit, 
 	return end;
 }
 
-void host_for_each_device(const struct vm *vm, void (*each)(void *ctx, uint64_t base_bytes, uint64_t end_bytes),
-		void *ctx)
+void host_for_each_device(const struct vm *vm,
+	void (*each)(void *ctx, uint64_t base_bytes, uint64_t end_bytes), void *ctx)
 {
 	uint64_t limit = 1ull << vm->maxphyaddr;
 	uint64_t at = 0;
@@ -151,7 +152,8 @@ static void add_slot(struct vm *vm, const struct umbra_slot *slot)
 	enum umbra_status status = umbra_add_slot(vm->mmu, slot);
 
 	if (status == UMBRA_TOO_MANY)
-		fatal_config("the memory map of this machine has more pieces than the MMU library has slots");
+		fatal_config("the memory map of this machine has more pieces than the MMU library "
+			     "has slots");
 	if (status != UMBRA_OK)
 		panic("umbra_add_slot: status %d for frame %lx", (int)status, slot->gfn.n);
 }
@@ -175,7 +177,8 @@ static void add_device_slot(void *ctx, uint64_t base, uint64_t end)
 
 static size_t slot_meta_pages(const struct vm_ram *ram)
 {
-	struct umbra_slot slot = slot_of(UMBRA_SLOT_RAM, ram->base_bytes, ram->base_bytes + ram->size_bytes);
+	struct umbra_slot slot =
+		slot_of(UMBRA_SLOT_RAM, ram->base_bytes, ram->base_bytes + ram->size_bytes);
 
 	return pages_of(umbra_slot_meta_bytes(slot.gfn, slot.n_frames));
 }
@@ -185,7 +188,8 @@ static void add_slots(struct vm *vm)
 {
 	for (unsigned i = 0; i < vm->n_ram; i++) {
 		const struct vm_ram *ram = &vm->ram[i];
-		struct umbra_slot slot = slot_of(UMBRA_SLOT_RAM, ram->base_bytes, ram->base_bytes + ram->size_bytes);
+		struct umbra_slot slot =
+			slot_of(UMBRA_SLOT_RAM, ram->base_bytes, ram->base_bytes + ram->size_bytes);
 
 		slot.host_va = phys_to_virt(ram->base_bytes);
 		slot.meta = frames_alloc(slot_meta_pages(ram));
@@ -194,7 +198,8 @@ static void add_slots(struct vm *vm)
 	host_for_each_device(vm, add_device_slot, vm);
 }
 
-/* The largest pool that fits into @n_pages together with what the library keeps about it; 0 if none does. */
+/* The largest pool that fits into @n_pages together with what the library keeps about it; 0 if none
+ * does. */
 static unsigned largest_pool(size_t n_pages)
 {
 	unsigned fits = 0;
@@ -221,8 +226,10 @@ static unsigned choose_pool(const struct vm *vm)
 		slots += slot_meta_pages(&vm->ram[i]);
 	pool = slots < left ? largest_pool(left - slots) : 0;
 	if (pool < UMBRA_POOL_MIN)
-		fatal_config("not enough memory for shadow tables: the hypervisor has %zu KiB left, and %zu KiB of that go "
-			     "to records of the guest's memory; give it more with reserve=MIB, or the guest less",
+		fatal_config("not enough memory for shadow tables: the hypervisor has %zu KiB "
+			     "left, and %zu KiB of that go "
+			     "to records of the guest's memory; give it more with reserve=MIB, or "
+			     "the guest less",
 			left * X86_PAGE_SIZE / 1024, slots * X86_PAGE_SIZE / 1024);
 	return pool;
 }
@@ -245,7 +252,6 @@ void host_mmu_create(struct vm *vm, struct vcpu *vcpu)
 		.policy = choose_policy(),
 		.max_vcpus = MAX_CPUS,
 		.maxphyaddr = vm->maxphyaddr,
-		.no_nx = !(features & CPUID_EDX_NX),
 		.no_1g = !(features & CPUID_EDX_PAGE1GB),
 		.pool_pages = choose_pool(vm),
 		.absent_page = vm->absent_page,
@@ -259,7 +265,8 @@ void host_mmu_create(struct vm *vm, struct vcpu *vcpu)
 	config.meta = frames_alloc(pages_of(config.meta_bytes));
 	status = umbra_vm_create(&config, &vm->mmu);
 	if (status != UMBRA_OK)
-		fatal_config("the MMU library refuses this configuration (status %d, %u shadow pages); see policy= and "
+		fatal_config("the MMU library refuses this configuration (status %d, %u shadow "
+			     "pages); see policy= and "
 			     "reserve=",
 			(int)status, config.pool_pages);
 	add_slots(vm);

@@ -24,7 +24,7 @@ HV_SRCS += \
 	hv/guest/linux_image.c
 
 # No SSE (its registers are the guest's), no red zone (traps use the current stack).
-HV_CFLAGS := -std=gnu11 -O2 -g -ffreestanding -fno-pic -fno-pie -mcmodel=kernel \
+HV_CFLAGS := -std=gnu11 -O2 -g -flto=auto -ffreestanding -fno-pic -fno-pie -mcmodel=kernel \
 	-mgeneral-regs-only -mno-red-zone -fno-stack-protector -fcf-protection=none \
 	-fno-asynchronous-unwind-tables -fno-strict-aliasing $(WARN)
 HV_LDFLAGS := -nostdlib -static -Wl,-T,hv/boot/image.ld -Wl,--build-id=none \

@@ -106,7 +106,7 @@ static void end_inject(struct access *access, const struct umbra_exit *out)
 	machine->last.error_code = out->error_code;
 }
 
-/* The library wants a store emulated. Does that, or gives the table up; true: the access is over.
+/* The library wants a store performed. Does that, or gives the table up; true: the access is over.
  */
 static bool emulate(struct access *access, const struct umbra_exit *out)
 {
@@ -114,16 +114,18 @@ static bool emulate(struct access *access, const struct umbra_exit *out)
 	const struct step *step = access->step;
 	const struct memory_range *range = memory_range_of(out->gpa);
 
-	if (access->hw.kind != UMBRA_WRITE || !range || range->kind != MEMORY_RAM)
+	if (access->hw.kind != UMBRA_WRITE || !range || range->kind == MEMORY_READ_ONLY)
 		lab_fail(machine->fail,
 			"asks to emulate what is no store to memory, gpa 0x%" PRIx64, out->gpa);
-	if (rng_percent(&machine->rng, 40)) {
+	if (range->kind == MEMORY_RAM && rng_percent(&machine->rng, 40)) {
 		umbra_unshadow(access->vcpu->umbra, out->gpa);
 		machine->counts.unshadowed++;
 		return false;
 	}
 	check_target(access, out->gpa);
-	if (!umbra_guest_write(access->vcpu->umbra, out->gpa, &step->value, step->bytes))
+	if (range->kind == MEMORY_DEVICE)
+		memcpy(memory_at(&machine->memory, out->gpa), &step->value, step->bytes);
+	else if (!umbra_guest_write(access->vcpu->umbra, out->gpa, &step->value, step->bytes))
 		lab_fail(machine->fail,
 			"umbra_guest_write refuses gpa 0x%" PRIx64 " after asking for it",
 			out->gpa);

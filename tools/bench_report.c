@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Shows benchmark results, as a table and as JSON. Must not change them. */
+#include "umbra/umbra.h"
 #include "tools/bench.h"
 
 #include "tools/bytes.h"

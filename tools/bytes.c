@@ -75,7 +75,7 @@ size_t bytes_count(const struct bytes *queue)
 
 char *bytes_front(const struct bytes *queue)
 {
-	return queue->memory + queue->begin;
+	return queue->memory ? queue->memory + queue->begin : NULL;
 }
 
 void bytes_drop(struct bytes *queue, size_t n_bytes)

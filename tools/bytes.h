@@ -20,7 +20,7 @@ struct bytes {
 void bytes_add(struct bytes *queue, const void *from, size_t n_bytes);
 void bytes_add_text(struct bytes *queue, const char *text);
 size_t bytes_count(const struct bytes *queue);
-/* The oldest byte; valid until the queue changes. */
+/* The oldest byte; valid until the queue changes. NULL if nothing was ever in it. */
 char *bytes_front(const struct bytes *queue);
 /* Drop the oldest @n_bytes, at most bytes_count(). */
 void bytes_drop(struct bytes *queue, size_t n_bytes);

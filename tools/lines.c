@@ -58,12 +58,14 @@ void tail_add(struct tail *tail, const char *bytes, size_t n_bytes)
 
 void tail_print(const struct tail *tail, FILE *to, const char *prefix, unsigned n_lines)
 {
-	const char *end = bytes_front(&tail->kept) + bytes_count(&tail->kept);
-	const char *at = end;
+	const char *end;
+	const char *at;
 	bool line_begins = true;
 
 	if (bytes_count(&tail->kept) == 0)
 		return;
+	end = bytes_front(&tail->kept) + bytes_count(&tail->kept);
+	at = end;
 	if (end[-1] == '\n')
 		at--;
 	for (; at > bytes_front(&tail->kept); at--)

@@ -11,7 +11,6 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/signalfd.h>
-#include <sys/socket.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -40,9 +39,10 @@ static const unsigned stop_seconds[] = {
 	[STOP_GIVE_UP] = 0,
 };
 
-/* What the loop waits for, after the channels (which come first, by their numbers). */
+/* What the loop waits for; the channels' numbers come first and stand for reading from them. */
 enum {
-	POLL_ERRORS = CHANNEL_COUNT,
+	POLL_WRITING = CHANNEL_COUNT,
+	POLL_ERRORS = 2 * CHANNEL_COUNT,
 	POLL_SIGNALS,
 	POLL_INPUT,
 	POLL_OUTPUT,
@@ -111,6 +111,8 @@ static void handle_qmp_line(void *who, char *line)
 	struct machine *machine = who;
 
 	qmp_line(&machine->qmp, line);
+	if (machine->qmp.ready)
+		channels_hide(&machine->qemu.channels);
 }
 
 static void deliver(
@@ -149,7 +151,7 @@ static void drain_monitor(struct machine *machine)
 	char chunk[READ_CHUNK_BYTES];
 	size_t n_bytes;
 
-	while ((n_bytes = read_some(machine->qemu.channel[CHANNEL_MONITOR], chunk)) > 0)
+	while ((n_bytes = read_some(machine->qemu.channels.from[CHANNEL_MONITOR], chunk)) > 0)
 		deliver(machine, CHANNEL_MONITOR, chunk, n_bytes);
 }
 
@@ -161,7 +163,7 @@ static void drain_monitor(struct machine *machine)
 static bool read_channel(struct machine *machine, enum channel channel)
 {
 	char chunk[READ_CHUNK_BYTES];
-	size_t n_bytes = read_some(machine->qemu.channel[channel], chunk);
+	size_t n_bytes = read_some(machine->qemu.channels.from[channel], chunk);
 
 	if (n_bytes == 0)
 		return false;
@@ -192,7 +194,7 @@ static void read_input(struct machine *machine)
 	machine->hooks->input(machine->who, chunk, n_bytes > 0 ? (size_t)n_bytes : 0);
 }
 
-/* QEMU has ended: whatever it still wrote lies in the sockets. */
+/* QEMU has ended: whatever it still wrote lies in the lines. */
 static void drain_all(struct machine *machine)
 {
 	while (read_errors(machine))
@@ -239,8 +241,8 @@ static void read_signals(struct machine *machine)
 static void write_channel(struct machine *machine, enum channel channel)
 {
 	struct bytes *queue = &machine->to_channel[channel];
-	ssize_t n_bytes = send(machine->qemu.channel[channel], bytes_front(queue),
-		bytes_count(queue), MSG_NOSIGNAL | MSG_DONTWAIT);
+	ssize_t n_bytes =
+		write(machine->qemu.channels.to[channel], bytes_front(queue), bytes_count(queue));
 
 	if (n_bytes > 0)
 		bytes_drop(queue, (size_t)n_bytes);
@@ -264,11 +266,9 @@ static void write_output(struct machine *machine)
 
 /* ---- the loop ---- */
 
-static void watch(struct pollfd *at, int fd, bool reads, bool writes)
+static void watch(struct pollfd *at, int fd, short events, bool wanted)
 {
-	at->fd = reads || writes ? fd : -1;
-	at->events = (short)((reads ? POLLIN : 0) | (writes ? POLLOUT : 0));
-	at->revents = 0;
+	*at = (struct pollfd){.fd = wanted ? fd : -1, .events = events};
 }
 
 static void watch_all(struct machine *machine, struct pollfd *polled)
@@ -280,15 +280,16 @@ static void watch_all(struct machine *machine, struct pollfd *polled)
 	for (unsigned i = 0; i < CHANNEL_COUNT; i++) {
 		bool to_output = i == CHANNEL_CONSOLE || i == CHANNEL_COMMAND;
 
-		watch(&polled[i], machine->qemu.channel[i], alive && (output_room || !to_output),
+		watch(&polled[i], machine->qemu.channels.from[i], POLLIN,
+			alive && (output_room || !to_output));
+		watch(&polled[POLL_WRITING + i], machine->qemu.channels.to[i], POLLOUT,
 			alive && bytes_count(&machine->to_channel[i]) > 0);
 	}
-	watch(&polled[POLL_ERRORS], machine->qemu.errors, alive, false);
-	watch(&polled[POLL_SIGNALS], machine->signals, true, false);
-	watch(&polled[POLL_INPUT], STDIN_FILENO,
-		alive && hooks->input && !machine->input_ended && hooks->wants_input(machine->who),
-		false);
-	watch(&polled[POLL_OUTPUT], STDOUT_FILENO, false, bytes_count(&machine->to_output) > 0);
+	watch(&polled[POLL_ERRORS], machine->qemu.errors, POLLIN, alive);
+	watch(&polled[POLL_SIGNALS], machine->signals, POLLIN, true);
+	watch(&polled[POLL_INPUT], STDIN_FILENO, POLLIN,
+		alive && hooks->input && !machine->input_ended && hooks->wants_input(machine->who));
+	watch(&polled[POLL_OUTPUT], STDOUT_FILENO, POLLOUT, bytes_count(&machine->to_output) > 0);
 }
 
 /* Milliseconds for poll() up to the next deadline, -1 for none; deadlines that are over are acted
@@ -315,14 +316,12 @@ static int check_deadlines(struct machine *machine)
 
 static void serve(struct machine *machine, const struct pollfd *polled)
 {
-	const short readable = POLLIN | POLLHUP | POLLERR;
-
 	if (polled[POLL_OUTPUT].revents)
 		write_output(machine);
 	for (unsigned i = 0; i < CHANNEL_COUNT; i++) {
-		if (polled[i].revents & POLLOUT)
+		if (polled[POLL_WRITING + i].revents)
 			write_channel(machine, i);
-		if (polled[i].revents & readable)
+		if (polled[i].revents)
 			read_channel(machine, i);
 	}
 	if (polled[POLL_ERRORS].revents)
@@ -366,7 +365,7 @@ int machine_run(struct machine *machine, const struct boot_image *image)
 	machine->signals = signalfd(-1, &handled, SFD_NONBLOCK | SFD_CLOEXEC);
 	code = qemu_start(&machine->qemu, machine->config, image);
 	if (code == EXIT_OK) {
-		machine->qmp.serial = machine->qemu.channel[CHANNEL_MONITOR];
+		machine->qmp.serial = machine->qemu.channels.to[CHANNEL_MONITOR];
 		loop(machine);
 		qemu_close(&machine->qemu);
 	}
@@ -404,8 +403,7 @@ void machine_ask_stats(struct machine *machine)
 {
 	if (machine->config->paging == PAGING_NONE)
 		return;
-	/* Written at once: the order behind which the NMI comes is that of writes to QEMU's
-	 * sockets. */
+	/* Written at once: the NMI comes after what is on the line by then. */
 	machine_send(machine, CHANNEL_MONITOR, "stats\n", 6);
 	write_channel(machine, CHANNEL_MONITOR);
 	qmp_inject_nmi(&machine->qmp);

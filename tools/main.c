@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* `umbra`: which subcommand it is. */
+#include "umbra/umbra.h"
 #include "tools/commands.h"
 #include "tools/say.h"
 

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Starts QEMU. The lines to it are socket pairs, not files: nothing to remove, nobody else can
- * connect. Must not know what travels on them.
+ * Starts QEMU. Must not know what travels on the lines to it.
  */
 #include "tools/qemu.h"
 
@@ -14,15 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
-#include <sys/socket.h>
 #include <unistd.h>
-
-static const char *const channel_names[CHANNEL_COUNT] = {
-	[CHANNEL_CONSOLE] = "console",
-	[CHANNEL_MONITOR] = "monitor",
-	[CHANNEL_COMMAND] = "command",
-	[CHANNEL_QMP] = "qmp",
-};
 
 /* Always there, so that the guest sees the same machine in every row. */
 static const char *const fixed_arguments[] = {"-no-user-config", "-nodefaults", "-display", "none",
@@ -46,26 +37,6 @@ static void add_pair(struct words *argv, const char *option, char *value)
 	free(value);
 }
 
-static void add_channels(struct words *argv, const int *fds)
-{
-	for (unsigned i = 0; i < CHANNEL_COUNT; i++)
-		add_pair(argv, "-chardev",
-			make_text("socket,id=%s,fd=%d", channel_names[i], fds[i]));
-	for (unsigned i = CHANNEL_CONSOLE; i <= CHANNEL_COMMAND; i++)
-		add_pair(argv, "-serial", make_text("chardev:%s", channel_names[i]));
-	add_pair(argv, "-mon", make_text("chardev=%s,mode=control", channel_names[CHANNEL_QMP]));
-}
-
-/* Commas divide modules in -initrd; one inside a name or an argument is doubled. */
-static void add_escaped(struct bytes *list, const char *text)
-{
-	for (; *text; text++) {
-		if (*text == ',')
-			bytes_add(list, text, 1);
-		bytes_add(list, text, 1);
-	}
-}
-
 static char *guest_command_line(const struct machine_config *config, const struct boot_image *image)
 {
 	if (image->kernel.kind != KERNEL_LINUX)
@@ -75,21 +46,22 @@ static char *guest_command_line(const struct machine_config *config, const struc
 		config->append);
 }
 
-/* -initrd: with the hypervisor the guest's kernel and its command line are its first module. */
+/* -initrd, a list divided by commas: with the hypervisor the guest's kernel and its command line
+ * are its first module. */
 static void add_modules(
 	struct words *argv, const struct boot_image *image, const char *command_line)
 {
 	struct bytes list = {0};
 
 	if (image->hypervisor) {
-		add_escaped(&list, image->kernel_name);
+		channels_escape(&list, image->kernel_name);
 		bytes_add_text(&list, " ");
-		add_escaped(&list, command_line);
+		channels_escape(&list, command_line);
 	}
 	for (size_t i = 0; i < image->modules.count; i++) {
 		if (bytes_count(&list) > 0)
 			bytes_add_text(&list, ",");
-		add_escaped(&list, image->modules.word[i]);
+		channels_escape(&list, image->modules.word[i]);
 	}
 	bytes_add(&list, "", 1);
 	if (bytes_count(&list) > 1) {
@@ -119,7 +91,7 @@ static void add_boot(
 }
 
 void qemu_arguments(struct words *argv, const char *program, const struct machine_config *config,
-	const struct boot_image *image, const int *fds)
+	const struct boot_image *image, const struct channels *channels)
 {
 	words_add(argv, program);
 	add_all(argv, fixed_arguments);
@@ -128,7 +100,7 @@ void qemu_arguments(struct words *argv, const char *program, const struct machin
 	add_pair(argv, "-m", make_text("%uM", config->mem_mib + config_reserve_mib(config)));
 	if (config->icount)
 		add_all(argv, icount_arguments);
-	add_channels(argv, fds);
+	channels_arguments(channels, argv);
 	add_boot(argv, config, image);
 	for (size_t i = 0; i < config->qemu_arguments.count; i++)
 		words_add(argv, config->qemu_arguments.word[i]);
@@ -136,7 +108,7 @@ void qemu_arguments(struct words *argv, const char *program, const struct machin
 
 /* In the child: become QEMU. Only the first error matters, so none is checked but the last. */
 static _Noreturn void become_qemu(
-	char *const *argv, const struct boot_image *image, const int *fds, int errors, pid_t parent)
+	char *const *argv, const struct boot_image *image, int far_qmp, int errors, pid_t parent)
 {
 	sigset_t none;
 
@@ -150,8 +122,7 @@ static _Noreturn void become_qemu(
 	dup2(open("/dev/null", O_RDWR | O_CLOEXEC), STDIN_FILENO);
 	dup2(errors, STDOUT_FILENO);
 	dup2(errors, STDERR_FILENO);
-	for (unsigned i = 0; i < CHANNEL_COUNT; i++)
-		fcntl(fds[i], F_SETFD, 0);
+	fcntl(far_qmp, F_SETFD, 0);
 	for (unsigned i = 0; i < image->n_inherited; i++)
 		fcntl(image->inherited[i], F_SETFD, 0);
 	execv(argv[0], argv);
@@ -159,65 +130,54 @@ static _Noreturn void become_qemu(
 	_exit(127);
 }
 
-static bool open_channels(struct qemu *qemu, int *fds, int *errors)
+/* With everything else there. Returns false if there is no new process. */
+static bool launch(struct qemu *qemu, const char *program, const struct machine_config *config,
+	const struct boot_image *image)
 {
-	int pair[2];
+	struct words argv = {0};
+	pid_t parent = getpid();
+	int errors[2];
 
-	for (unsigned i = 0; i < CHANNEL_COUNT; i++) {
-		if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) != 0)
-			return false;
-		qemu->channel[i] = pair[0];
-		fds[i] = pair[1];
-		fcntl(pair[0], F_SETFL, O_NONBLOCK);
-	}
-	if (pipe2(pair, O_CLOEXEC) != 0)
+	if (pipe2(errors, O_CLOEXEC) != 0)
 		return false;
-	qemu->errors = pair[0];
-	*errors = pair[1];
-	fcntl(pair[0], F_SETFL, O_NONBLOCK);
-	return true;
+	fcntl(errors[0], F_SETFL, O_NONBLOCK);
+	qemu->errors = errors[0];
+	qemu_arguments(&argv, program, config, image, &qemu->channels);
+	qemu->pid = fork();
+	if (qemu->pid == 0)
+		become_qemu(argv.word, image, qemu->channels.far_qmp, errors[1], parent);
+	close(errors[1]);
+	words_free(&argv);
+	return qemu->pid > 0;
 }
 
 int qemu_start(
 	struct qemu *qemu, const struct machine_config *config, const struct boot_image *image)
 {
 	char *program = path_qemu();
-	pid_t parent = getpid();
-	struct words argv = {0};
-	int fds[CHANNEL_COUNT];
-	int errors;
+	int code;
 
+	*qemu = (struct qemu){.errors = -1};
 	if (!program) {
 		say_error("QEMU is missing: there is no qemu-system-x86_64 in the PATH and none at "
-			  "UMBRA_QEMU; "
-			  "install it (Debian: apt install qemu-system-x86)");
+			  "UMBRA_QEMU; install it (Debian: apt install qemu-system-x86)");
 		return EXIT_NO_QEMU;
 	}
-	if (!open_channels(qemu, fds, &errors)) {
-		say_error(
-			"cannot make the lines to QEMU (%m); close some files or raise ulimit -n");
-		free(program);
-		return EXIT_NO_QEMU;
+	code = channels_open(&qemu->channels);
+	if (code == EXIT_OK && !launch(qemu, program, config, image)) {
+		say_error("cannot start QEMU (%s); end some processes and try again",
+			strerror(errno));
+		code = EXIT_NO_QEMU;
 	}
-	qemu_arguments(&argv, program, config, image, fds);
-	qemu->pid = fork();
-	if (qemu->pid == 0)
-		become_qemu(argv.word, image, fds, errors, parent);
-	for (unsigned i = 0; i < CHANNEL_COUNT; i++)
-		close(fds[i]);
-	close(errors);
-	words_free(&argv);
 	free(program);
-	if (qemu->pid > 0)
-		return EXIT_OK;
-	say_error("cannot start QEMU (%m); end some processes and try again");
-	qemu_close(qemu);
-	return EXIT_NO_QEMU;
+	if (code != EXIT_OK)
+		qemu_close(qemu);
+	return code;
 }
 
 void qemu_close(struct qemu *qemu)
 {
-	for (unsigned i = 0; i < CHANNEL_COUNT; i++)
-		close(qemu->channel[i]);
-	close(qemu->errors);
+	channels_close(&qemu->channels);
+	if (qemu->errors >= 0)
+		close(qemu->errors);
 }

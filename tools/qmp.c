@@ -3,8 +3,8 @@
  * The QMP client. Must not know what an NMI is used for.
  *
  * The order of an NMI behind bytes on a serial port: QEMU's main loop takes bytes from the port's
- * socket as the port has room, one a round at worst, and each answer to a harmless command is a
- * round. So such commands are sent until the socket is empty, and only then the NMI.
+ * line as the port has room, one a round at worst, and each answer to a harmless command is a
+ * round. So such commands are sent until the line is empty, and only then the NMI.
  */
 #include "tools/qmp.h"
 
@@ -13,7 +13,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <linux/sockios.h>
 
 static void send_command(struct qmp *qmp, const char *command)
 {
@@ -39,7 +38,7 @@ static bool serial_taken(const struct qmp *qmp)
 {
 	int n_bytes = 0;
 
-	return ioctl(qmp->serial, SIOCOUTQ, &n_bytes) != 0 || n_bytes == 0;
+	return ioctl(qmp->serial, FIONREAD, &n_bytes) != 0 || n_bytes == 0;
 }
 
 static void round_done(struct qmp *qmp)

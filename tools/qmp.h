@@ -19,14 +19,14 @@ struct qmp {
 	char shutdown[32];  /* QEMU's reason, as "guest-reset"; "" if none was given */
 	unsigned n_rounds;  /* of QEMU's main loop that the NMI under way has waited */
 	struct bytes *line; /* to QEMU; set by the owner */
-	int serial;         /* socket whose bytes an NMI comes after; set by the owner */
+	int serial;         /* our end of the line that an NMI comes after; set by the owner */
 };
 
 /* Read one line from QEMU. What is no JSON or says nothing to us is ignored. */
 void qmp_line(struct qmp *qmp, const char *line);
 
 /*
- * Inject an NMI, after all that was written before this call to the socket @qmp->serial has reached
+ * Inject an NMI, after all that was written before this call to @qmp->serial has reached
  * the serial port behind it.
  */
 void qmp_inject_nmi(struct qmp *qmp);

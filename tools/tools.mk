@@ -1,11 +1,10 @@
 # The umbra command (build/umbra), and the small program it lays into a guest to read its clock.
 
-UMBRA_VERSION ?= 0.1.0
-
 TOOLS_COMMON_SRC := \
 	tools/bench_report.c \
 	tools/bench_results.c \
 	tools/bytes.c \
+	tools/channels.c \
 	tools/config.c \
 	tools/cpio.c \
 	tools/frame.c \
@@ -26,7 +25,7 @@ TOOLS_SRC := $(TOOLS_COMMON_SRC) tools/bench.c tools/bench_row.c tools/main.c to
 
 TOOLS_COMMON_OBJ := $(TOOLS_COMMON_SRC:%.c=$(B)/%.o)
 TOOLS_OBJ := $(TOOLS_SRC:%.c=$(B)/%.o)
-TOOLS_CPPFLAGS := -D_GNU_SOURCE -DUMBRA_VERSION='"$(UMBRA_VERSION)"'
+TOOLS_CPPFLAGS := -D_GNU_SOURCE
 TOOLS_GUEST_CFLAGS := -std=c11 -O2 $(WARN) -ffreestanding -fno-pie -no-pie -fno-stack-protector \
 	-nostdlib -static -s
 TOOLS_LIBS := $(B)/libumbra.a -ljansson

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The decoder: prefixes, opcode, ModRM/SIB/displacement, immediate, in that order, driven by the tables of
- * opcodes.h. Must not know why anybody asks.
+ * The decoder: prefixes, opcode, ModRM/SIB/displacement, immediate, in that order, driven by the
+ * tables of opcodes.h. Must not know why anybody asks.
  */
 #include "x86/decode.h"
 #include "x86/opcodes.h"
@@ -29,12 +29,12 @@ struct decoder {
 	uint8_t opcode;
 	uint8_t rex;
 	uint8_t mod;
-	uint8_t reg3; /* ModRM.reg without REX: the opcode of a group */
+	uint8_t reg3;       /* ModRM.reg without REX: the opcode of a group */
 	uint8_t prefix_rep; /* F2, F3 or 0: the last one counts */
 	bool operand_prefix;
 	bool address_prefix;
 	bool vex;
-	bool override;  /* a segment prefix: insn->segment is final */
+	bool override; /* a segment prefix: insn->segment is final */
 	bool truncated;
 };
 
@@ -61,14 +61,16 @@ static int64_t take_signed(struct decoder *d, unsigned n_bytes)
 
 static void segment_prefix(struct decoder *d, enum x86_segment segment)
 {
-	/* In 64-bit mode ES, CS, SS and DS prefixes do nothing, not even end the effect of an FS or GS one. */
+	/* In 64-bit mode ES, CS, SS and DS prefixes do nothing, not even end the effect of an FS or
+	 * GS one. */
 	if (d->size == X86_CODE_64 && segment < X86_SEG_FS)
 		return;
 	d->insn->segment = segment;
 	d->override = true;
 }
 
-/* Take legacy prefixes and REX. A REX counts only directly before the opcode. Returns the opcode's first byte. */
+/* Take legacy prefixes and REX. A REX counts only directly before the opcode. Returns the opcode's
+ * first byte. */
 static uint8_t take_prefixes(struct decoder *d)
 {
 	for (;;) {
@@ -202,9 +204,10 @@ static void set_sizes(struct decoder *d)
 /* SDM 2 "16-Bit Addressing Forms with the ModR/M Byte". */
 static void take_memory_16(struct decoder *d, uint8_t rm)
 {
-	static const int8_t bases[8] = {X86_RBX, X86_RBX, X86_RBP, X86_RBP, X86_RSI, X86_RDI, X86_RBP, X86_RBX};
-	static const int8_t indices[8] = {X86_RSI, X86_RDI, X86_RSI, X86_RDI, X86_NO_REGISTER, X86_NO_REGISTER,
-		X86_NO_REGISTER, X86_NO_REGISTER};
+	static const int8_t bases[8] = {
+		X86_RBX, X86_RBX, X86_RBP, X86_RBP, X86_RSI, X86_RDI, X86_RBP, X86_RBX};
+	static const int8_t indices[8] = {X86_RSI, X86_RDI, X86_RSI, X86_RDI, X86_NO_REGISTER,
+		X86_NO_REGISTER, X86_NO_REGISTER, X86_NO_REGISTER};
 	struct x86_insn *insn = d->insn;
 	bool bare = d->mod == 0 && rm == 6;
 
@@ -271,11 +274,6 @@ static void take_modrm(struct decoder *d, bool registers_only)
 		insn->segment = X86_SEG_SS;
 }
 
-static void take_immediate(struct decoder *d, unsigned n_bytes)
-{
-	d->insn->immediate = (uint64_t)take_signed(d, n_bytes);
-}
-
 static void take_moffs(struct decoder *d)
 {
 	struct x86_insn *insn = d->insn;
@@ -286,63 +284,64 @@ static void take_moffs(struct decoder *d)
 	insn->displacement = take_signed(d, insn->address_bytes);
 }
 
-/* Everything after the opcode. */
-static enum x86_decode_status take_operands(struct decoder *d, enum shape shape)
+static bool has_modrm(enum shape shape)
 {
-	unsigned z_bytes = d->insn->operand_bytes == 2 ? 2 : 4;
-
 	switch (shape) {
 	case SHAPE_MODRM:
 	case SHAPE_MODRM_IMM8:
 	case SHAPE_MODRM_IMMZ:
+	case SHAPE_MODRM_CR:
 	case SHAPE_GROUP3_BYTE:
 	case SHAPE_GROUP3:
-	case SHAPE_MODRM_CR:
 	case SHAPE_POP:
-		take_modrm(d, shape == SHAPE_MODRM_CR);
-		break;
+		return true;
 	default:
-		break;
+		return false;
 	}
+}
+
+static unsigned immediate_bytes(const struct decoder *d, enum shape shape)
+{
+	unsigned z_bytes = d->insn->operand_bytes == 2 ? 2 : 4;
+
 	switch (shape) {
 	case SHAPE_IMM8:
 	case SHAPE_IMM8_NOT_64:
 	case SHAPE_MODRM_IMM8:
-		take_immediate(d, 1);
-		break;
+		return 1;
 	case SHAPE_IMM16:
-		take_immediate(d, 2);
-		break;
+		return 2;
 	case SHAPE_ENTER:
-		take_immediate(d, 3);
-		break;
+		return 3;
 	case SHAPE_IMMZ:
 	case SHAPE_MODRM_IMMZ:
-		take_immediate(d, z_bytes);
-		break;
+		return z_bytes;
 	case SHAPE_IMMV:
-		take_immediate(d, d->insn->operand_bytes);
-		break;
+		return d->insn->operand_bytes;
 	case SHAPE_FAR:
-		take_immediate(d, z_bytes + 2);
-		break;
+		return z_bytes + 2;
 	case SHAPE_GROUP3_BYTE:
-		take_immediate(d, d->reg3 < 2 ? 1 : 0);
-		break;
+		return d->reg3 < 2 ? 1 : 0;
 	case SHAPE_GROUP3:
-		take_immediate(d, d->reg3 < 2 ? z_bytes : 0);
-		break;
-	case SHAPE_MOFFS:
-		take_moffs(d);
-		break;
-	case SHAPE_POP:
-		return d->reg3 ? X86_DECODE_UNKNOWN : X86_DECODE_OK;
-	case SHAPE_UNKNOWN:
-	case SHAPE_PREFIX:
-		return X86_DECODE_UNKNOWN;
+		return d->reg3 < 2 ? z_bytes : 0;
 	default:
-		break;
+		return 0;
 	}
+}
+
+/* Everything after the opcode. */
+static enum x86_decode_status take_operands(struct decoder *d, enum shape shape)
+{
+	if (shape == SHAPE_UNKNOWN || shape == SHAPE_PREFIX)
+		return X86_DECODE_UNKNOWN;
+	if (has_modrm(shape))
+		take_modrm(d, shape == SHAPE_MODRM_CR);
+	if (shape == SHAPE_POP && d->reg3)
+		return X86_DECODE_UNKNOWN;
+	if (shape == SHAPE_MOFFS)
+		take_moffs(d);
+	else
+		d->insn->immediate = (uint64_t)take_signed(d, immediate_bytes(d, shape));
 	return X86_DECODE_OK;
 }
 
@@ -367,12 +366,14 @@ static struct meaning group_meaning(const struct decoder *d)
 		if (reg < 2)
 			return (struct meaning){X86_OP_TEST, X86_FORM_RM_IMM, byte, 0};
 		if (reg < 4)
-			return (struct meaning){reg == 2 ? X86_OP_NOT : X86_OP_NEG, X86_FORM_RM, byte, 0};
+			return (struct meaning){
+				reg == 2 ? X86_OP_NOT : X86_OP_NEG, X86_FORM_RM, byte, 0};
 		break;
 	case 0xfe:
 	case 0xff:
 		if (reg < 2)
-			return (struct meaning){reg == 0 ? X86_OP_INC : X86_OP_DEC, X86_FORM_RM, byte, 0};
+			return (struct meaning){
+				reg == 0 ? X86_OP_INC : X86_OP_DEC, X86_FORM_RM, byte, 0};
 		break;
 	default:
 		break;
@@ -385,7 +386,8 @@ static struct meaning group_meaning_0f(const struct decoder *d)
 	if (d->opcode == 0xba && d->reg3 >= 4)
 		return (struct meaning){(uint8_t)(X86_OP_BT + d->reg3 - 4), X86_FORM_RM_IMM, 0, 0};
 	if (d->opcode == 0x01 && d->reg3 == 4)
-		return (struct meaning){X86_OP_SMSW, X86_FORM_RM, (uint8_t)(d->insn->is_memory ? 2 : 0), 0};
+		return (struct meaning){
+			X86_OP_SMSW, X86_FORM_RM, (uint8_t)(d->insn->is_memory ? 2 : 0), 0};
 	if (d->opcode == 0x01 && d->reg3 == 6)
 		return (struct meaning){X86_OP_LMSW, X86_FORM_RM, 2, 0};
 	if (d->opcode == 0x01 && d->reg3 == 7 && d->insn->is_memory)
@@ -413,8 +415,10 @@ static struct meaning two_byte_meaning(const struct decoder *d)
 {
 	struct meaning m = two_byte_meanings[d->opcode];
 
-	/* F3 0F 7E is a load; stores to a register, and what VEX makes of general opcodes, are not described. */
-	if (m.op == X86_OP_STORE && (!d->insn->is_memory || (d->opcode == 0x7e && d->prefix_rep == 0xf3)))
+	/* F3 0F 7E is a load; stores to a register, and what VEX makes of general opcodes, are not
+	 * described. */
+	if (m.op == X86_OP_STORE &&
+		(!d->insn->is_memory || (d->opcode == 0x7e && d->prefix_rep == 0xf3)))
 		return (struct meaning){0};
 	if (d->vex && m.op != X86_OP_STORE)
 		return (struct meaning){0};
@@ -441,7 +445,8 @@ static void set_meaning(struct decoder *d)
 	insn->source_bytes = m.source_bytes ? m.source_bytes : insn->operand_bytes;
 }
 
-enum x86_decode_status x86_decode(struct x86_insn *insn, enum x86_code_size size, const uint8_t *bytes, size_t n_bytes)
+enum x86_decode_status x86_decode(
+	struct x86_insn *insn, enum x86_code_size size, const uint8_t *bytes, size_t n_bytes)
 {
 	struct decoder d = {
 		.insn = insn,
@@ -451,7 +456,8 @@ enum x86_decode_status x86_decode(struct x86_insn *insn, enum x86_code_size size
 	};
 	enum x86_decode_status status;
 
-	*insn = (struct x86_insn){.base = X86_NO_REGISTER, .index = X86_NO_REGISTER, .segment = X86_SEG_DS};
+	*insn = (struct x86_insn){
+		.base = X86_NO_REGISTER, .index = X86_NO_REGISTER, .segment = X86_SEG_DS};
 	status = take_opcode(&d);
 	set_sizes(&d);
 	if (status == X86_DECODE_OK && !d.truncated)

@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Instruction decoder: how long an instruction is, and, for those that virtualizing memory has to act on, what
- * it does to which operands. Table driven; no libc, no state.
+ * Instruction decoder: how long an instruction is, and, for those that virtualizing memory has to
+ * act on, what it does to which operands. Table driven; no libc, no state.
  *
- * It is asked only about instructions that a processor has already accepted (they faulted or were intercepted
- * half way), so it does not look for encodings that are #UD for reasons other than an unknown opcode.
+ * It is asked only about instructions that a processor has already accepted (they faulted or were
+ * intercepted half way), so it does not look for encodings that are #UD for reasons other than an
+ * unknown opcode.
  *
- * Source: Intel SDM 2 "Instruction Format", "Opcode Map"; AMD APM 3 "Instruction Encoding", "Opcode and Operand
- * Encodings". Where the makers differ (a near branch with a 66 prefix in 64-bit mode) we follow AMD.
+ * Source: Intel SDM 2 "Instruction Format", "Opcode Map"; AMD APM 3 "Instruction Encoding", "Opcode
+ * and Operand Encodings". Where the makers differ (a near branch with a 66 prefix in 64-bit mode)
+ * we follow AMD.
  */
 #ifndef X86_DECODE_H
 #define X86_DECODE_H
@@ -48,7 +50,8 @@ enum x86_code_size {
 	X86_CODE_64,
 };
 
-/* ADD to CMP stand in the order of their opcodes (SDM 2 "Opcode Map", group 1), BT to BTC too (group 8). */
+/* ADD to CMP stand in the order of their opcodes (SDM 2 "Opcode Map", group 1), BT to BTC too
+ * (group 8). */
 enum x86_op {
 	X86_OP_OTHER, /* only the length is known */
 	X86_OP_ADD,
@@ -76,7 +79,7 @@ enum x86_op {
 	X86_OP_NEG,
 	X86_OP_STOS,
 	X86_OP_MOVS,
-	X86_OP_STORE, /* writes memory from a vector or other register and changes nothing else */
+	X86_OP_STORE,  /* writes memory from a vector or other register and changes nothing else */
 	X86_OP_MOV_CR, /* .reg is the control register, .rm the general one */
 	X86_OP_CLTS,
 	X86_OP_LMSW,
@@ -101,12 +104,13 @@ struct x86_insn {
 	enum x86_op op;
 	enum x86_form form;
 	uint8_t length;
-	uint8_t operand_bytes; /* 1, 2, 4 or 8: of the destination; 0 where the opcode does not say (X86_OP_STORE) */
+	uint8_t operand_bytes; /* 1, 2, 4 or 8: of the destination; 0 where the opcode does not say
+				  (X86_OP_STORE) */
 	uint8_t source_bytes;  /* of the source: less than operand_bytes in MOVZX and MOVSX */
 	uint8_t address_bytes; /* 2, 4 or 8 */
 	bool lock;
-	bool rep; /* F2 or F3 */
-	bool rex; /* then byte registers 4 to 7 are SPL to DIL, not AH to BH */
+	bool rep;       /* F2 or F3 */
+	bool rex;       /* then byte registers 4 to 7 are SPL to DIL, not AH to BH */
 	bool is_memory; /* a memory operand described by the fields below; else rm is a register */
 	uint8_t reg;    /* ModRM.reg with its REX bit */
 	uint8_t rm;     /* ModRM.rm with its REX bit, meaningful if !is_memory */
@@ -126,16 +130,21 @@ enum x86_decode_status {
 	X86_DECODE_TOO_LONG,  /* more than 15 bytes: #GP in a processor */
 };
 
-/* Decode the first instruction of @bytes into @insn, which is undefined unless X86_DECODE_OK is returned. */
-enum x86_decode_status x86_decode(struct x86_insn *insn, enum x86_code_size size, const uint8_t *bytes, size_t n_bytes);
+/* Decode the first instruction of @bytes into @insn, which is undefined unless X86_DECODE_OK is
+ * returned. */
+enum x86_decode_status x86_decode(
+	struct x86_insn *insn, enum x86_code_size size, const uint8_t *bytes, size_t n_bytes);
 
-/* Offset of the memory operand in its segment, for registers @gpr and the instruction at @rip. For BT to BTC with a
- * register bit offset the word that holds the bit. Only if insn->is_memory. */
-uint64_t x86_operand_offset(const struct x86_insn *insn, const uint64_t gpr[X86_GPRS], uint64_t rip);
+/* Offset of the memory operand in its segment, for registers @gpr and the instruction at @rip. For
+ * BT to BTC with a register bit offset the word that holds the bit. Only if insn->is_memory. */
+uint64_t x86_operand_offset(
+	const struct x86_insn *insn, const uint64_t gpr[X86_GPRS], uint64_t rip);
 
-/* General register @number as an operand of @n_bytes, and a write to it (32-bit results are zero-extended). */
-uint64_t x86_gpr_read(const struct x86_insn *insn, const uint64_t gpr[X86_GPRS], unsigned number, unsigned n_bytes);
-void x86_gpr_write(const struct x86_insn *insn, uint64_t gpr[X86_GPRS], unsigned number, unsigned n_bytes,
-		uint64_t value);
+/* General register @number as an operand of @n_bytes, and a write to it (32-bit results are
+ * zero-extended). */
+uint64_t x86_gpr_read(const struct x86_insn *insn, const uint64_t gpr[X86_GPRS], unsigned number,
+	unsigned n_bytes);
+void x86_gpr_write(const struct x86_insn *insn, uint64_t gpr[X86_GPRS], unsigned number,
+	unsigned n_bytes, uint64_t value);
 
 #endif

@@ -4,12 +4,12 @@
  */
 #include "x86/execute.h"
 
-#define CF (1ull << 0)
-#define PF (1ull << 2)
-#define AF (1ull << 4)
-#define ZF (1ull << 6)
-#define SF (1ull << 7)
-#define OF (1ull << 11)
+#define CF               (1ull << 0)
+#define PF               (1ull << 2)
+#define AF               (1ull << 4)
+#define ZF               (1ull << 6)
+#define SF               (1ull << 7)
+#define OF               (1ull << 11)
 #define ARITHMETIC_FLAGS (CF | PF | AF | ZF | SF | OF)
 
 /* An operation in the width of its operands. */
@@ -140,8 +140,8 @@ static bool binary(struct alu *alu, enum x86_op op, uint64_t a, uint64_t b, uint
 }
 
 /* rm <- rm op source, with what the exchanging ones do to registers. */
-static bool to_memory(const struct x86_insn *insn, struct x86_state *state, struct alu *alu, uint64_t source,
-		uint64_t *memory)
+static bool to_memory(const struct x86_insn *insn, struct x86_state *state, struct alu *alu,
+	uint64_t source, uint64_t *memory)
 {
 	unsigned n_bytes = insn->operand_bytes;
 	uint64_t old = *memory;
@@ -190,7 +190,8 @@ static bool unary(enum x86_op op, struct alu *alu, uint64_t *memory)
 	}
 }
 
-static bool to_register(const struct x86_insn *insn, struct x86_state *state, struct alu *alu, uint64_t source)
+static bool to_register(
+	const struct x86_insn *insn, struct x86_state *state, struct alu *alu, uint64_t source)
 {
 	unsigned n_bytes = insn->operand_bytes;
 	unsigned unused_bits = 64 - 8u * insn->source_bytes;
@@ -220,7 +221,8 @@ static bool never_stores(enum x86_op op)
 	return op == X86_OP_CMP || op == X86_OP_TEST || op == X86_OP_BT;
 }
 
-bool x86_execute(const struct x86_insn *insn, struct x86_state *state, uint64_t *memory, bool *stores)
+bool x86_execute(
+	const struct x86_insn *insn, struct x86_state *state, uint64_t *memory, bool *stores)
 {
 	unsigned unused_bits = 64 - 8u * insn->operand_bytes;
 	struct alu alu = {.flags = state->rflags};
@@ -239,8 +241,8 @@ bool x86_execute(const struct x86_insn *insn, struct x86_state *state, uint64_t 
 		break;
 	case X86_FORM_RM_REG:
 		*stores = !never_stores(insn->op);
-		done = to_memory(insn, state, &alu, x86_gpr_read(insn, state->gpr, insn->reg, insn->operand_bytes),
-			memory);
+		done = to_memory(insn, state, &alu,
+			x86_gpr_read(insn, state->gpr, insn->reg, insn->operand_bytes), memory);
 		break;
 	case X86_FORM_RM_IMM:
 		*stores = !never_stores(insn->op);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The opcode maps: how each opcode goes on (shape), and what it does where we need to know (meaning). Pure data,
- * for decode.c alone.
+ * The opcode maps: how each opcode goes on (shape), and what it does where we need to know
+ * (meaning). Pure data, for decode.c alone.
  *
  * Source: Intel SDM 2 "Opcode Map"; AMD APM 3 "Opcode and Operand Encodings".
  */
@@ -14,14 +14,14 @@
 enum shape {
 	SHAPE_UNKNOWN = 'x',
 	SHAPE_NOTHING = '.',
-	SHAPE_NOT_64 = '!',    /* nothing; invalid in 64-bit mode */
+	SHAPE_NOT_64 = '!', /* nothing; invalid in 64-bit mode */
 	SHAPE_MODRM = 'm',
 	SHAPE_MODRM_IMM8 = 'b',
-	SHAPE_MODRM_IMMZ = 'z', /* two or four bytes, by the operand size */
-	SHAPE_MODRM_CR = 'c',   /* ModRM.mod is ignored: always registers */
+	SHAPE_MODRM_IMMZ = 'z',  /* two or four bytes, by the operand size */
+	SHAPE_MODRM_CR = 'c',    /* ModRM.mod is ignored: always registers */
 	SHAPE_GROUP3_BYTE = 'g', /* ModRM, and an immediate if reg is 0 or 1 */
 	SHAPE_GROUP3 = 'G',
-	SHAPE_POP = 'P',   /* POP r/m if reg is 0, else AMD's XOP */
+	SHAPE_POP = 'P', /* POP r/m if reg is 0, else AMD's XOP */
 	SHAPE_IMM8 = 'i',
 	SHAPE_IMM8_NOT_64 = 'I',
 	SHAPE_IMM16 = 'w',
@@ -33,6 +33,7 @@ enum shape {
 	SHAPE_PREFIX = 'p', /* taken before the table is asked */
 };
 
+/* clang-format off: a table */
 static const char one_byte_shapes[257] =
 	/* 00 */ "mmmmiv!!mmmmiv!p"
 	/* 10 */ "mmmmiv!!mmmmiv!!"
@@ -68,6 +69,7 @@ static const char two_byte_shapes[257] =
 	/* d0 */ "mmmmmmmmmmmmmmmm"
 	/* e0 */ "mmmmmmmmmmmmmmmm"
 	/* f0 */ "mmmmmmmmmmmmmmmm";
+/* clang-format on */
 
 /* What an opcode does, where we need to know. Width 0 means the operand size of the instruction. */
 struct meaning {

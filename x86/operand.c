@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The operands of a decoded instruction: where its memory operand lies, and general registers of any width.
+ * The operands of a decoded instruction: where its memory operand lies, and general registers of
+ * any width.
  */
 #include "x86/decode.h"
 
@@ -35,20 +36,22 @@ static bool is_high_byte(const struct x86_insn *insn, unsigned number, unsigned 
 	return n_bytes == 1 && !insn->rex && number >= 4 && number < 8;
 }
 
-uint64_t x86_gpr_read(const struct x86_insn *insn, const uint64_t gpr[X86_GPRS], unsigned number, unsigned n_bytes)
+uint64_t x86_gpr_read(const struct x86_insn *insn, const uint64_t gpr[X86_GPRS], unsigned number,
+	unsigned n_bytes)
 {
 	if (is_high_byte(insn, number, n_bytes))
 		return gpr[number - 4] >> 8 & 0xff;
 	return low_bytes(gpr[number], n_bytes);
 }
 
-void x86_gpr_write(const struct x86_insn *insn, uint64_t gpr[X86_GPRS], unsigned number, unsigned n_bytes,
-		uint64_t value)
+void x86_gpr_write(const struct x86_insn *insn, uint64_t gpr[X86_GPRS], unsigned number,
+	unsigned n_bytes, uint64_t value)
 {
 	if (is_high_byte(insn, number, n_bytes))
 		gpr[number - 4] = (gpr[number - 4] & ~0xff00ull) | (value & 0xff) << 8;
 	else if (n_bytes >= 4)
 		gpr[number] = low_bytes(value, n_bytes);
 	else
-		gpr[number] = (gpr[number] & ~low_bytes(~0ull, n_bytes)) | low_bytes(value, n_bytes);
+		gpr[number] =
+			(gpr[number] & ~low_bytes(~0ull, n_bytes)) | low_bytes(value, n_bytes);
 }

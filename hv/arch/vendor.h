@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The seam to the processor's virtualization extension (svm/; later vmx/). Everything above it speaks of exits,
- * registers and events, never of a VMCB.
+ * The seam to the processor's virtualization extension (svm/; later vmx/). Everything above it
+ * speaks of exits, registers and events, never of a VMCB.
  *
- * A port supplies every function below. While an exit is handled, general registers (RSP among them) and the root of
- * the shadow tables live in struct vcpu; everything else of the guest's state stays behind these functions.
+ * A port supplies every function below. While an exit is handled, general registers (RSP among
+ * them) and the root of the shadow tables live in struct vcpu; everything else of the guest's state
+ * stays behind these functions.
  */
 #ifndef HV_ARCH_VENDOR_H
 #define HV_ARCH_VENDOR_H
@@ -42,7 +43,7 @@ enum exit_kind {
 
 /* One exit, in vcpu->exit while it is handled; also what a panic prints. */
 struct __attribute__((aligned(64))) exit_record {
-	uint64_t code; /* the processor's own number */
+	uint64_t code;  /* the processor's own number */
 	uint64_t info1; /* PF, NPF: error code */
 	uint64_t info2; /* PF: linear address; NPF: guest-physical address */
 	uint64_t rip;
@@ -54,7 +55,7 @@ enum event_type {
 	EVENT_INTERRUPT, /* external */
 	EVENT_NMI,
 	EVENT_EXCEPTION,
-	EVENT_SOFTWARE,  /* INT n, INT3, INTO: executes again by itself */
+	EVENT_SOFTWARE, /* INT n, INT3, INTO: executes again by itself */
 };
 
 /* Something delivered through the guest's IDT. */
@@ -74,17 +75,11 @@ struct io_access {
 	uint64_t next_rip;
 };
 
-/* What a control register exit says of itself; the rest has to be decoded. */
-struct cr_access {
-	bool write;
-	bool is_mov; /* known to be MOV, and .gpr is its general register; else unknown */
-	uint8_t gpr;
-};
-
 /* ---- bringing up ---- */
 
-/* Switch the extension on for this CPU; from here on nothing interrupts the hypervisor. @nested: the guest will run on
- * nested paging. fatal_config() if the processor or its firmware does not allow it. */
+/* Switch the extension on for this CPU; from here on nothing interrupts the hypervisor. @nested:
+ * the guest will run on nested paging. fatal_config() if the processor or its firmware does not
+ * allow it. */
 void vendor_init(bool nested);
 
 /* The exits that depend on ports and MSRs; everything else is fixed. Boot only. */
@@ -96,9 +91,9 @@ void vendor_vcpu_create(struct vcpu *vcpu, const struct guest_entry *entry);
 
 /* ---- running ---- */
 
-/* Run the guest for ever. At each exit vcpu->gpr and vcpu->exit are filled, and with nested paging vcpu->regs; then
- * vm_exit() is called, which the virtual machine supplies (hv/vm/loop.c). An event whose delivery the exit broke off
- * will be delivered again, unless vendor_inject() replaces it. */
+/* Run the guest for ever. At each exit vcpu->gpr and vcpu->exit are filled, and with nested paging
+ * vcpu->regs; then vm_exit() is called, which the virtual machine supplies (hv/vm/loop.c). An event
+ * whose delivery the exit broke off will be delivered again, unless vendor_inject() replaces it. */
 _Noreturn void vendor_loop(struct vcpu *vcpu);
 void vm_exit(struct vcpu *vcpu, enum exit_kind kind);
 
@@ -107,8 +102,10 @@ void vendor_window(void);
 
 /* ---- translation ---- */
 
-/* Run with the shadow tables of vcpu->root: control registers for a guest whose own are @guest. */
-void vendor_set_paging(struct vcpu *vcpu, const struct umbra_paging_regs *guest, enum umbra_shadow_mode mode);
+/* Run with the shadow tables of vcpu->root: control registers for a guest whose own are @guest.
+ * Does not flush. */
+void vendor_set_paging(
+	struct vcpu *vcpu, const struct umbra_paging_regs *guest, enum umbra_shadow_mode mode);
 
 /* Run with nested tables from @root. The guest's own control registers are then the hardware's. */
 void vendor_set_nested_root(struct vcpu *vcpu, umbra_hpa root);
@@ -125,8 +122,8 @@ void vendor_set_cr2(struct vcpu *vcpu, umbra_gva gva);
 uint64_t vendor_segment_base(struct vcpu *vcpu, enum x86_segment segment);
 enum x86_code_size vendor_code_size(const struct vcpu *vcpu);
 
-/* The instruction at RIP is done; it has @n_bytes. Ends the shadow of STI or MOV SS. A single step (TF) is reported to
- * the guest. */
+/* The instruction at RIP is done; it has @n_bytes. Ends the shadow of STI or MOV SS. A single step
+ * (TF) is reported to the guest. */
 void vendor_advance(struct vcpu *vcpu, unsigned n_bytes);
 
 /* ---- events ---- */
@@ -140,7 +137,9 @@ void vendor_inject(struct vcpu *vcpu, const struct vendor_event *event);
 
 /* Length of the instruction at RIP, or 0 if the processor does not tell. */
 unsigned vendor_insn_length(const struct vcpu *vcpu);
-struct cr_access vendor_cr_access(const struct vcpu *vcpu);
+bool vendor_cr_is_write(const struct vcpu *vcpu);
+/* Control registers: true, and its general register, if the processor tells that it was MOV. */
+bool vendor_cr_mov_gpr(const struct vcpu *vcpu, uint8_t *gpr);
 struct io_access vendor_io_access(const struct vcpu *vcpu);
 bool vendor_msr_is_write(const struct vcpu *vcpu);
 /* INVLPG: true, and its linear address, if the processor tells. */

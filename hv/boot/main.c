@@ -16,7 +16,7 @@
 /* The linker's: hv/boot/image.ld. */
 extern char image_start[];
 
-static const char *const known_options[] = {"paging", "reserve", "policy", "monitor", NULL};
+static const char *const known_options[] = {"paging", "reserve", "policy", "monitor", "measure", NULL};
 
 /* Static, so that it moves with the image, and modules' command lines can be borrowed for ever. */
 static struct boot_info boot;

@@ -17,7 +17,7 @@ enum {
 	UART_MCR = 4,
 	UART_LSR = 5,
 
-	FCR_ENABLE_AND_CLEAR = 0x07,
+	FCR_ENABLE_AND_CLEAR = 0xc7,
 	LCR_8N1 = 0x03,
 	LCR_DLAB = 0x80,
 	MCR_DTR_RTS = 0x03, /* OUT2 clear: the port's interrupt line stays off */

@@ -38,7 +38,8 @@ void clock_init(void)
 	if (turns < MAX_TURNS)
 		tsc_hz = (rdtsc() - start) * PIT_HZ / CALIBRATE_TICKS;
 	else
-		log_line("log", "no PIT: the time stamp counter's frequency is unknown and times are reported as 0");
+		log_line("log", "no PIT: the time stamp counter's frequency is unknown and times "
+				"are reported as 0");
 	outb(PORT_B, port_b);
 }
 

@@ -15,7 +15,8 @@ enum cpuid_register {
 
 #define ANY_SUBLEAF UINT32_MAX
 
-/* Bits that are cleared. SDM 2 "CPUID"; APM 3 "Obtaining Processor Information Via the CPUID Instruction". */
+/* Bits that are cleared. SDM 2 "CPUID"; APM 3 "Obtaining Processor Information Via the CPUID
+ * Instruction". */
 struct hidden {
 	uint32_t leaf, subleaf;
 	enum cpuid_register where;
@@ -33,18 +34,22 @@ static const struct hidden hidden[] = {
 	{7, 0, ECX, 1u << 16, "LA57: the MMU does not do 5 levels yet"},
 	{7, 0, ECX, 1u << 31, "PKS: the MMU does not do protection keys yet"},
 	{0xd, 0, EAX, 1u << 9, "XCR0.PKRU: goes with PKU"},
-	{0x40000001u, ANY_SUBLEAF, EAX, ~0u, "paravirtual services of an outer hypervisor: not for our guest"},
+	{0x40000001u, ANY_SUBLEAF, EAX, ~0u,
+		"paravirtual services of an outer hypervisor: not for our guest"},
 	{0x80000001u, ANY_SUBLEAF, ECX, 1u << 2, "SVM: in use"},
 	{0x80000001u, ANY_SUBLEAF, ECX, 1u << 12, "SKINIT: goes with SVM"},
-	{0x80000001u, ANY_SUBLEAF, ECX, 1u << 17, "translation cache extension: EFER.TCE is not given"},
-	{0x80000008u, ANY_SUBLEAF, EBX, 1u << 3, "INVLPGB: invalidates on other processors without an exit"},
+	{0x80000001u, ANY_SUBLEAF, ECX, 1u << 17,
+		"translation cache extension: EFER.TCE is not given"},
+	{0x80000008u, ANY_SUBLEAF, EBX, 1u << 3,
+		"INVLPGB: invalidates on other processors without an exit"},
 	{0x80000008u, ANY_SUBLEAF, EBX, 1u << 21, "INVLPGB for nested translations"},
 	{0x80000021u, ANY_SUBLEAF, EAX, 1u << 8, "automatic IBRS: its bit in EFER is not given"},
 	{0x8000000au, ANY_SUBLEAF, EAX, ~0u, "SVM features"},
 	{0x8000000au, ANY_SUBLEAF, EBX, ~0u, "SVM features"},
 	{0x8000000au, ANY_SUBLEAF, ECX, ~0u, "SVM features"},
 	{0x8000000au, ANY_SUBLEAF, EDX, ~0u, "SVM features"},
-	{0x8000001fu, ANY_SUBLEAF, EAX, ~0u, "memory encryption: the C bit would be a reserved one"},
+	{0x8000001fu, ANY_SUBLEAF, EAX, ~0u,
+		"memory encryption: the C bit would be a reserved one"},
 };
 
 #define LEAF_1_ECX_OSXSAVE (1u << 27)

@@ -1,40 +1,43 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Reads and writes of CR0, CR3 and CR4: MOV, CLTS, LMSW, SMSW. The guest sees its own values; what it may write
- * is checked here as the processor would. SDM 3A "Control Registers"; SDM 2 "MOV - Move to/from Control Registers".
+ * Reads and writes of CR0, CR3 and CR4: MOV, CLTS, LMSW, SMSW. The guest sees its own values; what
+ * it may write is checked here as the processor would. SDM 3A "Control Registers"; SDM 2 "MOV -
+ * Move to/from Control Registers".
  */
 #include "hv/vm/vcpu.h"
 
-#define CR0_DEFINED                                                                                                    \
-	(X86_CR0_PE | X86_CR0_MP | X86_CR0_EM | X86_CR0_TS | X86_CR0_ET | X86_CR0_NE | X86_CR0_WP | X86_CR0_AM |       \
-		X86_CR0_NW | X86_CR0_CD | X86_CR0_PG)
+#define CR0_DEFINED                                                                                \
+	(X86_CR0_PE | X86_CR0_MP | X86_CR0_EM | X86_CR0_TS | X86_CR0_ET | X86_CR0_NE |             \
+		X86_CR0_WP | X86_CR0_AM | X86_CR0_NW | X86_CR0_CD | X86_CR0_PG)
 /* What LMSW can write; it cannot clear PE. */
 #define CR0_LMSW (X86_CR0_PE | X86_CR0_MP | X86_CR0_EM | X86_CR0_TS)
 
 /* An instruction that reads or writes a control register. */
 struct cr_insn {
-	enum x86_code_size size;
 	enum x86_op op;
 	bool write;
+	bool wide;   /* MOV of 64 bits */
 	uint8_t gpr; /* of MOV */
 	uint8_t length;
 	struct x86_insn general; /* of SMSW and LMSW */
 };
 
-/* The common ones by hand, since a guest executes one at every context switch: [REX] 0F 20 or 22, ModRM. */
+/* The common ones by hand, since a guest executes one at every context switch: [REX] 0F 20 or 22,
+ * ModRM. */
 static bool decode_mov(struct cr_insn *insn, uint64_t word)
 {
-	uint8_t rex_b = 0;
+	unsigned rex_b = 0;
 
 	insn->length = 3;
 	if ((word & 0xf0) == 0x40) {
-		rex_b = (uint8_t)(word & 1);
+		rex_b = word & 1;
 		word >>= 8;
 		insn->length = 4;
 	}
 	insn->op = X86_OP_MOV_CR;
+	insn->wide = true;
 	insn->write = word >> 8 & 2;
-	insn->gpr = (uint8_t)((word >> 16 & 7) | (unsigned)rex_b << 3);
+	insn->gpr = (uint8_t)((word >> 16 & 7) | rex_b << 3);
 	return (word & 0xfdff) == 0x200f;
 }
 
@@ -49,6 +52,7 @@ static bool decode_other(struct vcpu *vcpu, struct cr_insn *insn)
 	switch (general->op) {
 	case X86_OP_MOV_CR:
 		insn->gpr = general->rm;
+		insn->wide = general->operand_bytes == 8;
 		insn->write = general->form == X86_FORM_REG_RM;
 		return true;
 	case X86_OP_CLTS:
@@ -63,25 +67,26 @@ static bool decode_other(struct vcpu *vcpu, struct cr_insn *insn)
 	}
 }
 
-/* What was executed. Returns false if another instruction stands there now (or its fetch faults, and that was
- * injected): let it have its turn. */
+/* What was executed. Returns false if another instruction stands there now (or its fetch faults,
+ * and that was injected): let it have its turn. */
 static bool find_insn(struct vcpu *vcpu, struct cr_insn *insn)
 {
-	struct cr_access access = vendor_cr_access(vcpu);
+	unsigned length = vendor_insn_length(vcpu);
 	uint64_t word;
 
-	insn->size = vendor_code_size(vcpu);
-	if (unlikely(access.is_mov && vendor_insn_length(vcpu))) {
+	if (length && vendor_cr_mov_gpr(vcpu, &insn->gpr)) {
 		insn->op = X86_OP_MOV_CR;
-		insn->write = access.write;
-		insn->gpr = access.gpr;
-		insn->length = (uint8_t)vendor_insn_length(vcpu);
+		insn->write = vendor_cr_is_write(vcpu);
+		insn->wide = vendor_code_size(vcpu) == X86_CODE_64;
+		insn->length = (uint8_t)length;
 		return true;
 	}
-	if (!(insn->size == X86_CODE_64 && memory_peek(vcpu, &word) && decode_mov(insn, word)) &&
-		!decode_other(vcpu, insn))
+	if (!(memory_peek(vcpu, &word) && decode_mov(insn, word)) && !decode_other(vcpu, insn))
 		return false;
-	return insn->write == access.write;
+	/* SMSW alone is for all. It must not have turned into something else under the hypervisor's
+	 * hands. */
+	return insn->write == vendor_cr_is_write(vcpu) &&
+	       (insn->op == X86_OP_SMSW || vcpu->exit->cpl == 0);
 }
 
 /* The operand of MOV to CR. */
@@ -89,13 +94,13 @@ static uint64_t gpr_value(const struct vcpu *vcpu, const struct cr_insn *insn)
 {
 	uint64_t value = vcpu->gpr[insn->gpr];
 
-	return insn->size == X86_CODE_64 ? value : (uint32_t)value;
+	return insn->wide ? value : (uint32_t)value;
 }
 
 /* MOV from CR. */
 static void read_cr(struct vcpu *vcpu, const struct cr_insn *insn, uint64_t value)
 {
-	vcpu->gpr[insn->gpr] = insn->size == X86_CODE_64 ? value : (uint32_t)value;
+	vcpu->gpr[insn->gpr] = insn->wide ? value : (uint32_t)value;
 	vendor_advance(vcpu, insn->length);
 }
 
@@ -147,7 +152,8 @@ static void store_smsw(struct vcpu *vcpu, const struct cr_insn *insn)
 	uint16_t word = (uint16_t)vcpu->regs.cr0;
 
 	if (!general->is_memory)
-		x86_gpr_write(general, vcpu->gpr, general->rm, general->operand_bytes, vcpu->regs.cr0);
+		x86_gpr_write(
+			general, vcpu->gpr, general->rm, general->operand_bytes, vcpu->regs.cr0);
 	else if (!memory_write(vcpu, insn_linear(vcpu, general), &word, sizeof(word)))
 		return;
 	vendor_advance(vcpu, insn->length);
@@ -167,7 +173,8 @@ void exit_cr0(struct vcpu *vcpu)
 		break;
 	case X86_OP_LMSW:
 		if (lmsw_operand(vcpu, &insn.general, &word))
-			write_cr0(vcpu, &insn, (cr0 & ~(CR0_LMSW & ~X86_CR0_PE)) | (word & CR0_LMSW));
+			write_cr0(
+				vcpu, &insn, (cr0 & ~(CR0_LMSW & ~X86_CR0_PE)) | (word & CR0_LMSW));
 		break;
 	case X86_OP_SMSW:
 		store_smsw(vcpu, &insn);
@@ -215,7 +222,8 @@ void exit_cr4(struct vcpu *vcpu)
 		return;
 	}
 	regs.cr4 = gpr_value(vcpu, &insn);
-	if (regs.cr4 & ~vcpu->vm->cr4_mask || (!(regs.cr4 & X86_CR4_PAE) && regs.efer & X86_EFER_LMA)) {
+	if (regs.cr4 & ~vcpu->vm->cr4_mask ||
+		(!(regs.cr4 & X86_CR4_PAE) && regs.efer & X86_EFER_LMA)) {
 		inject_exception(vcpu, X86_GP, 0);
 		return;
 	}

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Instructions done for the guest: stores into its page tables, and accesses to memory that is not there. What
- * is not understood costs speed in the first case (the table is given up and the guest does its store), and the guest
- * in the second, with a report.
+ * Instructions done for the guest: stores into its page tables, and accesses to memory that is not
+ * there. What is not understood costs speed in the first case (the table is given up and the guest
+ * does its store), and the guest in the second, with a report.
  */
 #include "hv/vm/vcpu.h"
 
@@ -10,8 +10,9 @@
 
 #define RFLAGS_DF (1ull << 10)
 
-/* A store that was given up this recently and comes again makes no progress: it needs the very table it
- * writes to be shadowed. */
+/* A store that was given up and comes again this soon may make no progress: it needs the very table
+ * it writes to be shadowed. After so many times it is certain. */
+#define STUCK_TIMES 256u
 #define STUCK_EXITS 16u
 
 static bool is_string(const struct x86_insn *insn)
@@ -32,7 +33,8 @@ static umbra_gva string_destination(struct vcpu *vcpu, const struct x86_insn *in
 /* Move the registers of a string instruction past @n elements, and RIP past it if that was all. */
 static void string_advance(struct vcpu *vcpu, const struct x86_insn *insn, uint64_t n)
 {
-	uint64_t step = vcpu->exit->rflags & RFLAGS_DF ? -(uint64_t)insn->operand_bytes : insn->operand_bytes;
+	uint64_t step = vcpu->exit->rflags & RFLAGS_DF ? -(uint64_t)insn->operand_bytes
+						       : insn->operand_bytes;
 	uint64_t *gpr = vcpu->gpr;
 	uint64_t left;
 
@@ -49,7 +51,8 @@ static void string_advance(struct vcpu *vcpu, const struct x86_insn *insn, uint6
 		vendor_advance(vcpu, insn->length);
 }
 
-/* Elements of a string instruction from @gva on that begin in the same page, at most those that are left. */
+/* Elements of a string instruction from @gva on that begin in the same page, at most those that are
+ * left. */
 static uint64_t string_in_page(const struct vcpu *vcpu, const struct x86_insn *insn, umbra_gva gva)
 {
 	uint64_t offset = gva % X86_PAGE_SIZE;
@@ -77,17 +80,21 @@ static uint64_t load(const void *ram, unsigned n_bytes)
 	return value;
 }
 
-/* Do the store at RIP if it is a plain one to @gva. Returns false if it has to be done by the guest. */
-static bool do_table_store(struct vcpu *vcpu, const struct x86_insn *insn, umbra_gva gva, umbra_gpa gpa)
+/* Do the store at RIP if it is a plain one to @gva. Returns false if it has to be done by the
+ * guest. */
+static bool do_table_store(
+	struct vcpu *vcpu, const struct x86_insn *insn, umbra_gva gva, umbra_gpa gpa)
 {
 	struct x86_state state = {.gpr = vcpu->gpr, .rflags = vcpu->exit->rflags};
 	const void *ram = memory_ram(vcpu->vm, gpa);
 	uint64_t value;
 	bool stores;
 
-	if (!ram || !insn->is_memory || insn->form == X86_FORM_REG_RM || insn->form == X86_FORM_ACC_MEM)
+	if (!ram || !insn->is_memory || insn->form == X86_FORM_REG_RM ||
+		insn->form == X86_FORM_ACC_MEM)
 		return false;
-	if (insn_linear(vcpu, insn) != gva || gpa % X86_PAGE_SIZE + insn->operand_bytes > X86_PAGE_SIZE)
+	if (insn_linear(vcpu, insn) != gva ||
+		gpa % X86_PAGE_SIZE + insn->operand_bytes > X86_PAGE_SIZE)
 		return false;
 	value = load(ram, insn->operand_bytes);
 	if (!x86_execute(insn, &state, &value, &stores) || !stores)
@@ -99,20 +106,22 @@ static bool do_table_store(struct vcpu *vcpu, const struct x86_insn *insn, umbra
 	return true;
 }
 
-static bool is_stuck(struct vcpu *vcpu, umbra_gpa gpa)
+/* Note that a store is given up. Returns how many times in a row the same one was. */
+static unsigned note_given_up(struct vcpu *vcpu, umbra_gpa gpa)
 {
+	struct stuck_store *last = &vcpu->stuck;
 	struct stuck_store now = {
 		.rip = vcpu->exit->rip,
 		.gpa = gpa,
 		.rcx = vcpu->gpr[X86_RCX],
 		.n_exits = vcpu->n_exits,
 	};
-	const struct stuck_store *last = &vcpu->stuck;
-	bool again = last->rip == now.rip && last->gpa == now.gpa && last->rcx == now.rcx &&
-		     now.n_exits - last->n_exits <= STUCK_EXITS;
 
-	vcpu->stuck = now;
-	return again;
+	if (last->rip == now.rip && last->gpa == now.gpa && last->rcx == now.rcx &&
+		now.n_exits - last->n_exits <= STUCK_EXITS)
+		now.n_times = last->n_times + 1;
+	*last = now;
+	return now.n_times;
 }
 
 /* One element of a string instruction that writes a table it needs itself. */
@@ -122,7 +131,8 @@ static void string_one(struct vcpu *vcpu, const struct x86_insn *insn)
 	uint64_t value = vcpu->gpr[X86_RAX];
 
 	if (insn->op == X86_OP_MOVS) {
-		umbra_gva from = insn_linear_at(vcpu, insn->segment, vcpu->gpr[X86_RSI] & string_mask(insn));
+		umbra_gva from =
+			insn_linear_at(vcpu, insn->segment, vcpu->gpr[X86_RSI] & string_mask(insn));
 
 		if (!memory_read(vcpu, from, &value, insn->operand_bytes))
 			return;
@@ -133,37 +143,40 @@ static void string_one(struct vcpu *vcpu, const struct x86_insn *insn)
 
 void emulate_table_store(struct vcpu *vcpu, umbra_gva gva, umbra_gpa gpa)
 {
+	enum insn_status status;
 	struct vendor_event event;
 	struct x86_insn insn;
+	unsigned n_times;
 
 	/* The store is the processor's own, onto a stack or into a descriptor. */
 	if (vendor_vectoring(vcpu, &event)) {
 		umbra_unshadow(vcpu->mmu, gpa);
 		return;
 	}
-	switch (insn_decode(vcpu, &insn)) {
-	case INSN_RETRY:
+	status = insn_decode(vcpu, &insn);
+	if (status == INSN_RETRY || (status == INSN_OK && do_table_store(vcpu, &insn, gva, gpa)))
 		return;
-	case INSN_OK:
-		if (do_table_store(vcpu, &insn, gva, gpa))
-			return;
-		if (is_string(&insn) && is_stuck(vcpu, gpa)) {
-			string_one(vcpu, &insn);
-			return;
-		}
-		break;
-	case INSN_UNKNOWN:
-		break;
-	}
-	umbra_unshadow(vcpu->mmu, gpa);
+	n_times = note_given_up(vcpu, gpa);
+	if (n_times > 0 && status == INSN_OK && is_string(&insn))
+		string_one(vcpu, &insn);
+	else if (n_times < STUCK_TIMES)
+		umbra_unshadow(vcpu->mmu, gpa);
+	else
+		vm_stop(vcpu,
+			"the instruction at rip %lx writes the page table at %lx that it needs "
+			"itself, "
+			"and is not emulated",
+			vcpu->exit->rip, gpa);
 }
 
 /* ---- memory that is not there ---- */
 
 static _Noreturn void refuse_absent(struct vcpu *vcpu, umbra_gpa gpa, const char *why)
 {
-	vm_stop(vcpu, "access to physical address %lx, where there is no memory for the guest, at rip %lx: %s", gpa,
-		vcpu->exit->rip, why);
+	vm_stop(vcpu,
+		"access to physical address %lx, where there is no memory for the guest, at rip "
+		"%lx: %s",
+		gpa, vcpu->exit->rip, why);
 }
 
 /* Is @gva where the explicit memory operand is (or its part in a second page)? */
@@ -174,7 +187,8 @@ static bool operand_is_at(struct vcpu *vcpu, const struct x86_insn *insn, umbra_
 	return gva == EMULATE_ANY_GVA || gva - insn_linear(vcpu, insn) < n_bytes;
 }
 
-static void absent_string(struct vcpu *vcpu, const struct x86_insn *insn, umbra_gva gva, umbra_gpa gpa)
+static void absent_string(
+	struct vcpu *vcpu, const struct x86_insn *insn, umbra_gva gva, umbra_gpa gpa)
 {
 	umbra_gva to = string_destination(vcpu, insn);
 

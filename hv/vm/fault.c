@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Page faults on the shadow tables: what the MMU library is for. And faults on nested tables, in paging=npt.
+ * Page faults on the shadow tables: what the MMU library is for. And faults on nested tables, in
+ * paging=npt.
  */
 #include "hv/vm/vcpu.h"
 
-static __attribute__((noinline)) void do_outcome(struct vcpu *vcpu, enum umbra_outcome outcome,
-		const struct umbra_exit *out)
+static __attribute__((noinline)) void do_outcome(
+	struct vcpu *vcpu, enum umbra_outcome outcome, const struct umbra_exit *out)
 {
 	umbra_gva gva = vcpu->exit->info2;
 
@@ -44,8 +45,8 @@ void exit_pf(struct vcpu *vcpu)
 	vcpu->root = umbra_root(vcpu->mmu);
 }
 
-/* The nested tables map all there is and hide the hypervisor behind a read-only page: a store went there, or the
- * address is beyond what they cover. */
+/* The nested tables map all there is and hide the hypervisor behind a read-only page: a store went
+ * there, or the address is beyond what they cover. */
 void exit_npf(struct vcpu *vcpu)
 {
 	if (vcpu->mmu)

@@ -6,8 +6,8 @@
 
 /* Vectors that push an error code. SDM 3A "Exception and Interrupt Vectors". */
 #define ALIGNMENT_CHECK 17
-#define WITH_ERROR_CODE                                                                                                \
-	(1u << X86_DF | 1u << X86_TS | 1u << X86_NP | 1u << X86_SS | 1u << X86_GP | 1u << X86_PF |                     \
+#define WITH_ERROR_CODE                                                                            \
+	(1u << X86_DF | 1u << X86_TS | 1u << X86_NP | 1u << X86_SS | 1u << X86_GP | 1u << X86_PF | \
 		1u << ALIGNMENT_CHECK)
 
 enum class {
@@ -18,21 +18,13 @@ enum class {
 };
 
 /* SDM 3A "Interrupt 8 - Double Fault Exception (#DF)", Interrupt and Exception Classes. */
-static enum class class_of(unsigned vector)
-{
-	switch (vector) {
-	case X86_DE:
-	case X86_TS:
-	case X86_NP:
-	case X86_SS:
-	case X86_GP:
-		return CONTRIBUTORY;
-	case X86_PF:
-		return PAGE_FAULT;
-	case X86_DF:
-		return DOUBLE_FAULT;
-	default:
-		return BENIGN;
+static enum class class_of(unsigned vector) {
+	switch (vector){
+		case X86_DE : case X86_TS : case X86_NP : case X86_SS : case
+		X86_GP : return CONTRIBUTORY;
+		case X86_PF : return PAGE_FAULT;
+		case X86_DF : return DOUBLE_FAULT;
+		default : return BENIGN;
 	}
 }
 
@@ -45,12 +37,15 @@ static bool makes_double(enum class first, enum class second)
 
 void inject_exception(struct vcpu *vcpu, enum x86_vector vector, uint32_t error_code)
 {
-	struct vendor_event event = {.type = EVENT_EXCEPTION, .vector = (uint8_t)vector, .error_code = error_code};
+	struct vendor_event event = {
+		.type = EVENT_EXCEPTION, .vector = (uint8_t)vector, .error_code = error_code};
 	struct vendor_event first;
 
 	if (vendor_vectoring(vcpu, &first) && first.type == EVENT_EXCEPTION) {
 		if (class_of(first.vector) == DOUBLE_FAULT && class_of(vector) != BENIGN)
-			vm_stop(vcpu, "triple fault: exception %u while delivering a double fault, at rip %lx",
+			vm_stop(vcpu,
+				"triple fault: exception %u while delivering a double fault, at "
+				"rip %lx",
 				(unsigned)vector, vcpu->exit->rip);
 		if (makes_double(class_of(first.vector), class_of(vector))) {
 			event.vector = X86_DF;

@@ -14,7 +14,8 @@ umbra_gva insn_linear_at(struct vcpu *vcpu, enum x86_segment segment, uint64_t o
 
 umbra_gva insn_linear(struct vcpu *vcpu, const struct x86_insn *insn)
 {
-	return insn_linear_at(vcpu, insn->segment, x86_operand_offset(insn, vcpu->gpr, vcpu->exit->rip));
+	return insn_linear_at(
+		vcpu, insn->segment, x86_operand_offset(insn, vcpu->gpr, vcpu->exit->rip));
 }
 
 enum insn_status insn_decode(struct vcpu *vcpu, struct x86_insn *insn)

@@ -12,28 +12,30 @@ static bool is_canonical(const struct vcpu *vcpu, umbra_gva gva)
 	return (umbra_gva)((int64_t)(gva << unused_bits) >> unused_bits) == gva;
 }
 
-/* INVLPG [register] of 64-bit code, which is what operating systems use: [REX] 0F 01, ModRM 00 111 register. */
+/* INVLPG [register] of 64-bit code, which is what operating systems use: [REX] 0F 01, ModRM 00 111
+ * register. */
 static bool decode_simple(const struct vcpu *vcpu, umbra_gva *gva, unsigned *length)
 {
-	uint8_t rex_b = 0;
+	unsigned rex_b = 0;
 	unsigned rm;
 	uint64_t word;
 
-	if (vendor_code_size(vcpu) != X86_CODE_64 || !memory_peek(vcpu, &word))
+	if (!memory_peek(vcpu, &word))
 		return false;
 	*length = 3;
 	if ((word & 0xf0) == 0x40) {
-		rex_b = (uint8_t)(word & 1);
+		rex_b = word & 1;
 		word >>= 8;
 		*length = 4;
 	}
 	rm = word >> 16 & 7;
-	*gva = vcpu->gpr[rm | (unsigned)rex_b << 3];
+	*gva = vcpu->gpr[rm | rex_b << 3];
 	/* With RSP's number a SIB byte follows, with RBP's a displacement. */
 	return (word & 0xf8ffff) == 0x38010f && rm != X86_RSP && rm != X86_RBP;
 }
 
-/* Returns false if another instruction stands there now, or its fetch faults and that was injected. */
+/* Returns false if another instruction stands there now, or its fetch faults and that was injected.
+ */
 static bool decode_any(struct vcpu *vcpu, umbra_gva *gva, unsigned *length)
 {
 	struct x86_insn insn;

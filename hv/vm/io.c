@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The I/O ports that are not simply passed through: the monitor's own, and those that end the machine or put it to
- * sleep, so that statistics get out before, and sleep states that would lose the hypervisor never begin.
+ * The I/O ports that are not simply passed through: the monitor's own, and those that end the
+ * machine or put it to sleep, so that statistics get out before, and sleep states that would lose
+ * the hypervisor never begin.
  */
 #include "hv/acpi.h"
 #include "hv/arch/cpu.h"
@@ -78,7 +79,8 @@ static enum sleep sleep_of(const struct io_access *access, uint32_t value)
 	uint8_t high;
 
 	for (unsigned i = 0; i < 2; i++) {
-		if (!ports[i] || !writes_to(access, value, ports[i] + 1u, &high) || !(high & SLP_EN))
+		if (!ports[i] || !writes_to(access, value, ports[i] + 1u, &high) ||
+			!(high & SLP_EN))
 			continue;
 		if (power->has_s5 && (high >> SLP_TYP_SHIFT & SLP_TYP_MASK) == off_types[i])
 			return SLEEP_OFF;
@@ -99,7 +101,8 @@ static bool is_reset(const struct io_access *access, uint32_t value)
 	if (access->port == PORT_RESET_CONTROL && value & RESET_CONTROL_GO)
 		return true;
 	return acpi_machine.reset_port && acpi_machine.reset_port != PORT_RESET_CONTROL &&
-	       writes_to(access, value, acpi_machine.reset_port, &byte) && byte == acpi_machine.reset_value;
+	       writes_to(access, value, acpi_machine.reset_port, &byte) &&
+	       byte == acpi_machine.reset_value;
 }
 
 static void do_out(struct vcpu *vcpu, const struct io_access *access, uint32_t value)
@@ -110,8 +113,10 @@ static void do_out(struct vcpu *vcpu, const struct io_access *access, uint32_t v
 		return;
 	switch (sleep_of(access, value)) {
 	case SLEEP_OTHER:
-		log_line("log", "the guest asked for a sleep state (%x to port %x); refused: only power-off works under "
-				"the hypervisor",
+		log_line("log",
+			"the guest asked for a sleep state (%x to port %x); refused: only "
+			"power-off works under "
+			"the hypervisor",
 			value, access->port);
 		return;
 	case SLEEP_OFF:
@@ -130,7 +135,8 @@ static void do_out(struct vcpu *vcpu, const struct io_access *access, uint32_t v
 
 static void do_in(struct vcpu *vcpu, const struct io_access *access)
 {
-	uint32_t value = touches_monitor(access) ? UINT32_MAX : port_in(access->port, access->n_bytes);
+	uint32_t value =
+		touches_monitor(access) ? UINT32_MAX : port_in(access->port, access->n_bytes);
 	struct x86_insn as_al = {.rex = true};
 
 	x86_gpr_write(&as_al, vcpu->gpr, X86_RAX, access->n_bytes, value);
@@ -141,7 +147,10 @@ void exit_io(struct vcpu *vcpu)
 	struct io_access access = vendor_io_access(vcpu);
 
 	if (access.string) {
-		log_line("log", "INS or OUTS on port %x, which the hypervisor watches, is not supported: #GP", access.port);
+		log_line("log",
+			"INS or OUTS on port %x, which the hypervisor watches, is not supported: "
+			"#GP",
+			access.port);
 		inject_exception(vcpu, X86_GP, 0);
 		return;
 	}

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Histograms of exit costs. Adds nothing to what it measures but two time stamp reads and the instructions that
- * store them.
+ * Histograms of exit costs. Adds nothing to what it measures but two time stamp reads and the
+ * instructions that store them.
  */
 #include "hv/vm/measure.h"
 
 #include "hv/arch/cpu.h"
 
-/* Instructions of svm_loop_measured() that lie outside its two time stamps, VMRUN included: 2 after, 16 before. */
+/* Instructions of svm_loop_measured() that lie outside its two time stamps, VMRUN included: 2
+ * after, 16 before. */
 #define MEASURE_UNSEEN 18u
 
 static const char *const class_names[MEASURE_CLASSES] = {
@@ -56,6 +57,7 @@ static void book(struct measure_histogram *histogram, uint64_t ticks)
 
 void measure_exit(struct vcpu *vcpu, enum exit_kind kind)
 {
+	uint64_t began = rdtsc();
 	struct measure *measure = vcpu->measure;
 	const struct umbra_stats *stats = vcpu->vm->mmu ? umbra_stats(vcpu->vm->mmu) : NULL;
 
@@ -63,15 +65,15 @@ void measure_exit(struct vcpu *vcpu, enum exit_kind kind)
 		enum measure_class class = classify(measure, stats);
 
 		if (class != MEASURE_NONE)
-			book(&measure->classes[class], measure->tsc[0] - measure->start + MEASURE_UNSEEN);
+			book(&measure->classes[class],
+				measure->tsc[0] - measure->start + MEASURE_UNSEEN);
 		measure->pf_fixed = stats->pf_fixed;
 		measure->pf_guest = stats->pf_guest;
 	}
 	measure->kind = kind;
-	measure->is_write = vendor_cr_access(vcpu).write;
-	/* Time goes on from where it stood at #VMEXIT. */
-	measure->start = rdtsc();
-	measure->start -= vcpu->measure->tsc[1] - measure->tsc[1];
+	measure->is_write = vendor_cr_is_write(vcpu);
+	/* Time stands still while this function works. */
+	measure->start = measure->tsc[1] + (rdtsc() - began);
 }
 
 static uint64_t median(const struct measure_histogram *histogram)
@@ -96,7 +98,8 @@ void measure_report(const struct vcpu *vcpu)
 	for (unsigned i = 0; i < MEASURE_CLASSES; i++) {
 		const struct measure_histogram *h = &vcpu->measure->classes[i];
 
-		format(text, sizeof(text), "%s\"%s\":{\"n\":%lu,\"min\":%lu,\"median\":%lu,\"max\":%lu}", i ? "," : "",
+		format(text, sizeof(text),
+			"%s\"%s\":{\"n\":%lu,\"min\":%lu,\"median\":%lu,\"max\":%lu}", i ? "," : "",
 			class_names[i], h->n, h->min, median(h), h->max);
 		monitor_write(text);
 	}

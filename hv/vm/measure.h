@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What an exit costs, from the first instruction after #VMEXIT to VMRUN, in ticks of the time stamp counter (under
- * QEMU's -icount a tick is an instruction). Only with the option measure=1.
+ * What an exit costs, from the first instruction after #VMEXIT to VMRUN, in ticks of the time stamp
+ * counter (under QEMU's -icount a tick is an instruction). Only with the option measure=1.
  */
 #ifndef HV_VM_MEASURE_H
 #define HV_VM_MEASURE_H
@@ -27,8 +27,9 @@ struct measure_histogram {
 };
 
 struct measure {
-	uint64_t tsc[2];  /* before VMRUN, after #VMEXIT: hv/arch/svm/enter.S */
-	uint64_t start;   /* of the exit being handled; later than tsc[1] by what measure_exit() itself took */
+	uint64_t tsc[2];     /* before VMRUN, after #VMEXIT: hv/arch/svm/enter.S */
+	uint64_t start;      /* of the exit being handled; later than tsc[1] by what measure_exit()
+				itself took */
 	enum exit_kind kind; /* of that exit */
 	bool is_write;
 	uint64_t pf_fixed, pf_guest; /* the library's counters at that exit */

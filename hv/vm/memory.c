@@ -28,9 +28,9 @@ static uint64_t entry_at(umbra_hpa table, umbra_gva gva, unsigned shift)
 }
 
 /*
- * Where the shadow tables map @gva: what the processor has just fetched an instruction through, at a fraction of the cost
- * of asking the library. They are hardware tables like any other, only that guest-physical is host-physical.
- * Returns false if the entry is gone meanwhile.
+ * Where the shadow tables map @gva: what the processor has just fetched an instruction through, at
+ * a fraction of the cost of asking the library. They are hardware tables like any other, only that
+ * guest-physical is host-physical. Returns false if the entry is gone meanwhile.
  */
 static bool shadow_translate(const struct vcpu *vcpu, umbra_gva gva, umbra_gpa *gpa)
 {
@@ -52,7 +52,7 @@ static bool shadow_translate(const struct vcpu *vcpu, umbra_gva gva, umbra_gpa *
 }
 
 bool memory_translate(struct vcpu *vcpu, umbra_gva gva, enum umbra_access access, umbra_gpa *gpa,
-		struct umbra_exit *out)
+	struct umbra_exit *out)
 {
 	if (vcpu->mmu)
 		return umbra_translate(vcpu->mmu, gva, access, is_user(vcpu), gpa, out);
@@ -70,24 +70,38 @@ static void copy(uint8_t *to, const uint8_t *from, size_t n_bytes)
 		to[i] = from[i];
 }
 
-/* One page's part of a fetch. Returns false if it cannot be read; then @out holds a #PF, if .vector says so. */
-static bool fetch_part(struct vcpu *vcpu, umbra_gva gva, uint8_t *bytes, size_t n_bytes, struct umbra_exit *out)
+/* Where an instruction can be read: RAM, or what lies below 4 GiB beside it, ROMs above all, of
+ * which the processor has just read the same. */
+static const uint8_t *code_at(const struct vm *vm, umbra_gpa gpa)
 {
-	const uint8_t *ram;
+	const uint8_t *ram = memory_ram(vm, gpa);
+
+	if (ram || gpa - hv_reserved.base_bytes < hv_reserved.size_bytes || gpa >> 32)
+		return ram;
+	return phys_to_virt(gpa);
+}
+
+/* One page's part of a fetch. Returns false if it cannot be read; then @out holds a #PF, if .vector
+ * says so. */
+static bool fetch_part(
+	struct vcpu *vcpu, umbra_gva gva, uint8_t *bytes, size_t n_bytes, struct umbra_exit *out)
+{
+	const uint8_t *from;
 	umbra_gpa gpa;
 
-	if (!(vcpu->mmu && shadow_translate(vcpu, gva, &gpa)) && !memory_translate(vcpu, gva, UMBRA_FETCH, &gpa, out))
+	if (!(vcpu->mmu && shadow_translate(vcpu, gva, &gpa)) &&
+		!memory_translate(vcpu, gva, UMBRA_FETCH, &gpa, out))
 		return false;
-	ram = memory_ram(vcpu->vm, gpa);
-	if (!ram) {
+	from = code_at(vcpu->vm, gpa);
+	if (!from) {
 		out->vector = 0;
 		return false;
 	}
 	/* Two words where it can be, for speed. */
 	if (page_left(gva) > X86_INSN_MAX && n_bytes == X86_INSN_MAX)
-		__builtin_memcpy(bytes, ram, X86_INSN_MAX + 1);
+		__builtin_memcpy(bytes, from, X86_INSN_MAX + 1);
 	else
-		copy(bytes, ram, n_bytes);
+		copy(bytes, from, n_bytes);
 	return true;
 }
 
@@ -99,12 +113,14 @@ size_t memory_fetch(struct vcpu *vcpu, uint8_t bytes[X86_INSN_MAX + 1])
 
 	if (!fetch_part(vcpu, gva, bytes, first, &out)) {
 		if (out.vector != X86_PF)
-			vm_stop(vcpu, "the instruction at rip %lx is not in RAM and cannot be emulated", vcpu->exit->rip);
+			vm_stop(vcpu, "the instruction at rip %lx cannot be read", vcpu->exit->rip);
 		inject_outcome(vcpu, &out);
 		return 0;
 	}
-	/* The instruction may end in the first page, so a second one that cannot be read is no fault yet. */
-	if (first < X86_INSN_MAX && fetch_part(vcpu, gva + first, bytes + first, X86_INSN_MAX - first, &out))
+	/* The instruction may end in the first page, so a second one that cannot be read is no
+	 * fault yet. */
+	if (first < X86_INSN_MAX &&
+		fetch_part(vcpu, gva + first, bytes + first, X86_INSN_MAX - first, &out))
 		return X86_INSN_MAX;
 	return first;
 }
@@ -114,15 +130,19 @@ bool memory_peek(const struct vcpu *vcpu, uint64_t *word)
 	umbra_gva gva = vcpu->exit->rip;
 	umbra_gpa gpa;
 
-	if (page_left(gva) < sizeof(*word) || !shadow_translate(vcpu, gva, &gpa) || !memory_ram(vcpu->vm, gpa))
+	if (vendor_code_size(vcpu) != X86_CODE_64 || page_left(gva) < sizeof(*word))
+		return false;
+	/* The direct map has the first 4 GiB, and RAM; nothing that the guest may not read is
+	 * mapped for it. */
+	if (!shadow_translate(vcpu, gva, &gpa) || (gpa >> 32 && !memory_ram(vcpu->vm, gpa)))
 		return false;
 	__builtin_memcpy(word, phys_to_virt(gpa), sizeof(*word));
 	return true;
 }
 
 /*
- * Make the shadow tables, A and D bits such that an access at @gva would be done, as a fault of the hardware does.
- * Returns false if a fault was injected.
+ * Make the shadow tables, A and D bits such that an access at @gva would be done, as a fault of the
+ * hardware does. Returns false if a fault was injected.
  */
 static bool touch(struct vcpu *vcpu, umbra_gva gva, bool write, umbra_gpa *gpa)
 {

@@ -20,8 +20,10 @@ struct msr_row {
 };
 
 static const struct msr_row rows[] = {
-	{X86_MSR_EFER, X86_MSR_EFER, MSR_EFER, "SVME is ours; LME, LMA and NXE belong to the shadow tables"},
-	{X86_MSR_APIC_BASE, X86_MSR_APIC_BASE, MSR_APIC_BASE, "the local APIC stays where it is, and in xAPIC mode"},
+	{X86_MSR_EFER, X86_MSR_EFER, MSR_EFER,
+		"SVME is ours; LME, LMA and NXE belong to the shadow tables"},
+	{X86_MSR_APIC_BASE, X86_MSR_APIC_BASE, MSR_APIC_BASE,
+		"the local APIC stays where it is, and in xAPIC mode"},
 	{X86_MSR_PKRS, X86_MSR_PKRS, MSR_HIDDEN, "protection keys are hidden"},
 	{X86_MSR_SYSCFG, X86_MSR_SYSCFG, MSR_FIXED, "routes memory accesses"},
 	{X86_MSR_IORR0, X86_MSR_IORR3, MSR_FIXED, "route memory accesses"},

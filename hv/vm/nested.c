@@ -6,20 +6,21 @@
 
 #include "hv/vm/cpuid.h"
 
-#define ENTRIES      512u
-#define PAGE_2M      (2ull << 20)
-#define PAGE_1G      (1ull << 30)
+#define ENTRIES 512u
+#define PAGE_2M (2ull << 20)
+#define PAGE_1G (1ull << 30)
 /* All guest accesses are user accesses to the nested tables. */
 #define ENTRY_TABLE  (X86_PTE_P | X86_PTE_W | X86_PTE_U)
 #define ENTRY_ABSENT (X86_PTE_P | X86_PTE_U)
 /* Table memory bounds what is mapped; beyond it guest-physical memory is absent. */
-#define LIMIT_WITH_1G    46u
-#define LIMIT_WITHOUT_1G 39u
+#define LIMIT_WITH_1G     46u
+#define LIMIT_WITHOUT_1G  39u
 #define CPUID_EDX_PAGE1GB (1u << 26)
 
 static bool touches_hole(uint64_t base, uint64_t size)
 {
-	return base < hv_reserved.base_bytes + hv_reserved.size_bytes && hv_reserved.base_bytes < base + size;
+	return base < hv_reserved.base_bytes + hv_reserved.size_bytes &&
+	       hv_reserved.base_bytes < base + size;
 }
 
 static uint64_t entry_of(const void *table)
@@ -37,7 +38,8 @@ static uint64_t map_2m(uint64_t base, uint64_t absent_page)
 	for (unsigned i = 0; i < ENTRIES; i++) {
 		uint64_t page = base + i * (uint64_t)X86_PAGE_SIZE;
 
-		table[i] = touches_hole(page, X86_PAGE_SIZE) ? absent_page | ENTRY_ABSENT : page | ENTRY_TABLE;
+		table[i] = touches_hole(page, X86_PAGE_SIZE) ? absent_page | ENTRY_ABSENT
+							     : page | ENTRY_TABLE;
 	}
 	return entry_of(table);
 }

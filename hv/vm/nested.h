@@ -7,8 +7,8 @@
 
 #include "hv/vm/vcpu.h"
 
-/* Tables that map guest-physical to the same host-physical memory, but the hypervisor's to a read-only page of ones.
- * Takes frames. Returns the root. Boot only. */
+/* Tables that map guest-physical to the same host-physical memory, but the hypervisor's to a
+ * read-only page of ones. Takes frames. Returns the root. Boot only. */
 umbra_hpa nested_create(const struct vm *vm);
 
 #endif

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * NMI and SMI. An NMI is either the host's way of saying that the monitor has a request, or the guest's.
+ * NMI and SMI. An NMI is either the host's way of saying that the monitor has a request, or the
+ * guest's.
  */
 #include "hv/vm/vcpu.h"
 
@@ -25,8 +26,8 @@ void exit_nmi(struct vcpu *vcpu)
 	struct vendor_event nmi = {.type = EVENT_NMI, .vector = X86_NMI};
 
 	vendor_window();
-	/* The processor does not hold further NMIs back for an injected one until IRET; the guest's own handler must
-	 * bear that, as it must bear an NMI in a nested exception. */
+	/* The processor does not hold further NMIs back for an injected one until IRET; the guest's
+	 * own handler must bear that, as it must bear an NMI in a nested exception. */
 	if (!serve_monitor(vcpu))
 		vendor_inject(vcpu, &nmi);
 }

@@ -14,10 +14,11 @@
 /* APM 2 "Extended Feature Enable Register (EFER)": no part of translation. */
 #define EFER_FFXSR (1ull << 14)
 
-static bool translation_differs(const struct umbra_paging_regs *a, const struct umbra_paging_regs *b)
+static bool translation_differs(
+	const struct umbra_paging_regs *a, const struct umbra_paging_regs *b)
 {
-	return (a->cr0 ^ b->cr0) & CR0_PAGING || a->cr3 != b->cr3 || (a->cr4 ^ b->cr4) & CR4_PAGING ||
-	       (a->efer ^ b->efer) & EFER_PAGING;
+	return (a->cr0 ^ b->cr0) & CR0_PAGING || a->cr3 != b->cr3 ||
+	       (a->cr4 ^ b->cr4) & CR4_PAGING || (a->efer ^ b->efer) & EFER_PAGING;
 }
 
 bool paging_change(struct vcpu *vcpu, const struct umbra_paging_regs *regs)

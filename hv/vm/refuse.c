@@ -16,11 +16,12 @@ void exit_shutdown(struct vcpu *vcpu)
 
 void exit_task_switch(struct vcpu *vcpu)
 {
-	vm_stop(vcpu, "a task switch through a TSS at rip %lx, which is not supported", vcpu->exit->rip);
+	vm_stop(vcpu, "a task switch through a TSS at rip %lx, which is not supported",
+		vcpu->exit->rip);
 }
 
 void exit_other(struct vcpu *vcpu)
 {
-	panic("exit %lx (%lx, %lx) that nobody asked for, at guest rip %lx", vcpu->exit->code, vcpu->exit->info1,
-		vcpu->exit->info2, vcpu->exit->rip);
+	panic("exit %lx (%lx, %lx) that nobody asked for, at guest rip %lx", vcpu->exit->code,
+		vcpu->exit->info1, vcpu->exit->info2, vcpu->exit->rip);
 }

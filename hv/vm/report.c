@@ -8,13 +8,14 @@ static void report_registers(const struct vcpu *vcpu, const char *type)
 {
 	const uint64_t *g = vcpu->gpr;
 
-	log_line(type, "guest rip %lx rflags %lx cpl %u cr0 %lx cr3 %lx cr4 %lx efer %lx", vcpu->exit->rip,
-		vcpu->exit->rflags, vcpu->exit->cpl, vcpu->regs.cr0, vcpu->regs.cr3, vcpu->regs.cr4,
-		vcpu->regs.efer);
-	log_line(type, "guest rax %lx rcx %lx rdx %lx rbx %lx rsp %lx rbp %lx rsi %lx rdi %lx", g[X86_RAX],
-		g[X86_RCX], g[X86_RDX], g[X86_RBX], g[X86_RSP], g[X86_RBP], g[X86_RSI], g[X86_RDI]);
-	log_line(type, "guest r8 %lx r9 %lx r10 %lx r11 %lx r12 %lx r13 %lx r14 %lx r15 %lx", g[8], g[9], g[10], g[11],
-		g[12], g[13], g[14], g[15]);
+	log_line(type, "guest rip %lx rflags %lx cpl %u cr0 %lx cr3 %lx cr4 %lx efer %lx",
+		vcpu->exit->rip, vcpu->exit->rflags, vcpu->exit->cpl, vcpu->regs.cr0,
+		vcpu->regs.cr3, vcpu->regs.cr4, vcpu->regs.efer);
+	log_line(type, "guest rax %lx rcx %lx rdx %lx rbx %lx rsp %lx rbp %lx rsi %lx rdi %lx",
+		g[X86_RAX], g[X86_RCX], g[X86_RDX], g[X86_RBX], g[X86_RSP], g[X86_RBP], g[X86_RSI],
+		g[X86_RDI]);
+	log_line(type, "guest r8 %lx r9 %lx r10 %lx r11 %lx r12 %lx r13 %lx r14 %lx r15 %lx", g[8],
+		g[9], g[10], g[11], g[12], g[13], g[14], g[15]);
 }
 
 void report_guest(const struct vcpu *vcpu, const char *type, unsigned n_exits)
@@ -27,8 +28,9 @@ void report_guest(const struct vcpu *vcpu, const char *type, unsigned n_exits)
 	for (uint64_t i = vcpu->n_exits - n; i < vcpu->n_exits; i++) {
 		const struct exit_record *record = &vcpu->ring[i % EXIT_RING];
 
-		log_line(type, "exit %lu: code %lx info %lx %lx rip %lx rflags %lx cpl %u", i, record->code,
-			record->info1, record->info2, record->rip, record->rflags, record->cpl);
+		log_line(type, "exit %lu: code %lx info %lx %lx rip %lx rflags %lx cpl %u", i,
+			record->code, record->info1, record->info2, record->rip, record->rflags,
+			record->cpl);
 	}
 }
 

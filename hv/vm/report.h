@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the last guest instructions and exits were, for whoever has to find out why they were the last.
+ * What the last guest instructions and exits were, for whoever has to find out why they were the
+ * last.
  */
 #ifndef HV_VM_REPORT_H
 #define HV_VM_REPORT_H

@@ -2,7 +2,8 @@
 /*
  * A virtual CPU, the virtual machine it belongs to, and what the exit families do to them.
  *
- * Everything here belongs to the CPU that runs the vCPU. Knows the guest's state only through hv/arch/vendor.h.
+ * Everything here belongs to the CPU that runs the vCPU. Knows the guest's state only through
+ * hv/arch/vendor.h.
  */
 #ifndef HV_VM_VCPU_H
 #define HV_VM_VCPU_H
@@ -20,11 +21,11 @@
 #define likely(x)   __builtin_expect(!!(x), 1)
 #define unlikely(x) __builtin_expect(!!(x), 0)
 
-#define EXIT_RING    32u /* last exits that a panic prints */
-#define VM_RAM_MAX   16u
+#define EXIT_RING  32u /* last exits that a panic prints */
+#define VM_RAM_MAX 16u
 
-struct measure;       /* hv/vm/measure.h */
-struct vendor_vcpu;   /* the vendor's own */
+struct measure;     /* hv/vm/measure.h */
+struct vendor_vcpu; /* the vendor's own */
 
 /* Guest RAM; guest-physical is host-physical. */
 struct vm_ram {
@@ -33,33 +34,35 @@ struct vm_ram {
 };
 
 struct vm {
-	struct umbra_vm *mmu; /* NULL with nested paging */
+	struct umbra_vm *mmu;  /* NULL with nested paging */
 	umbra_hpa absent_page; /* what reads of memory that is not there see: 0xff */
 	unsigned maxphyaddr;
-	uint64_t cr4_mask;  /* bits that the guest may set, from what CPUID shows it */
-	uint64_t efer_mask; /* the same; LMA is not among them */
+	uint64_t cr4_mask;             /* bits that the guest may set, from what CPUID shows it */
+	uint64_t efer_mask;            /* the same; LMA is not among them */
 	struct vm_ram ram[VM_RAM_MAX]; /* largest first */
 	unsigned n_ram;
 	uint64_t start_tsc;
 };
 
-/* The last store that the library wanted to have emulated and that was given up: the same one again, soon, makes
- * no progress. */
+/* The last store that the library wanted to have emulated and that was given up: the same one
+ * again, soon, makes no progress. */
 struct stuck_store {
 	uint64_t rip;
 	umbra_gpa gpa;
 	uint64_t rcx;
 	uint64_t n_exits;
+	unsigned n_times; /* that this was so without a break */
 };
 
 struct vcpu {
 	uint64_t gpr[X86_GPRS]; /* first: hv/arch/svm/enter.S */
-	umbra_hpa root; /* of the shadow tables: the library's answer after every event. Unused with nested paging */
+	umbra_hpa root; /* of the shadow tables: the library's answer after every event. Unused with
+			   nested paging */
 	const struct exit_record *exit; /* the last one */
-	struct umbra_vcpu *mmu; /* NULL with nested paging */
+	struct umbra_vcpu *mmu;         /* NULL with nested paging */
 	struct vm *vm;
 	struct vendor_vcpu *arch;
-	struct measure *measure; /* NULL unless the option measure=1 was given */
+	struct measure *measure;       /* NULL unless the option measure=1 was given */
 	struct umbra_paging_regs regs; /* as the guest sees them */
 	uint64_t n_exits;
 	uint64_t exits[EXIT_KINDS];
@@ -74,19 +77,20 @@ extern struct vm the_vm;
 extern struct vcpu the_vcpu;
 
 /* Stop the guest for good, for a reason of the guest's own: log line, statistics, exit code 67. */
-_Noreturn void vm_stop(struct vcpu *vcpu, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+_Noreturn void vm_stop(struct vcpu *vcpu, const char *fmt, ...)
+	__attribute__((format(printf, 2, 3)));
 
 /* ---- exit families: one handler per kind, called by the exit loop ---- */
 
 typedef void exit_handler(struct vcpu *vcpu);
 
-exit_handler exit_pf, exit_npf;                          /* fault.c */
-exit_handler exit_cr0, exit_cr3, exit_cr4, exit_invlpg;  /* cr.c, invlpg.c */
-exit_handler exit_cpuid;                                 /* cpuid.c */
-exit_handler exit_msr;                                   /* msr.c */
-exit_handler exit_io;                                    /* io.c */
-exit_handler exit_vmmcall;                               /* vmmcall.c */
-exit_handler exit_nmi, exit_smi;                         /* nmi.c */
+exit_handler exit_pf, exit_npf;                                          /* fault.c */
+exit_handler exit_cr0, exit_cr3, exit_cr4, exit_invlpg;                  /* cr.c, invlpg.c */
+exit_handler exit_cpuid;                                                 /* cpuid.c */
+exit_handler exit_msr;                                                   /* msr.c */
+exit_handler exit_io;                                                    /* io.c */
+exit_handler exit_vmmcall;                                               /* vmmcall.c */
+exit_handler exit_nmi, exit_smi;                                         /* nmi.c */
 exit_handler exit_svm_insn, exit_shutdown, exit_task_switch, exit_other; /* refuse.c */
 
 /* Ask for the exits that these families need. Boot only. */
@@ -95,8 +99,8 @@ void io_intercept_all(void);
 
 /* ---- paging.c: the registers that decide about translation ---- */
 
-/* Change them as the guest did, in the library and in the hardware. Returns false, and #GP is injected, if the
- * library refuses. */
+/* Change them as the guest did, in the library and in the hardware. Returns false, and #GP is
+ * injected, if the library refuses. */
 bool paging_change(struct vcpu *vcpu, const struct umbra_paging_regs *regs);
 /* EFER after MOV to CR0 or WRMSR: LMA follows LME and PG. */
 uint64_t paging_efer(uint64_t efer, uint64_t cr0);
@@ -117,15 +121,16 @@ void inject_outcome(struct vcpu *vcpu, const struct umbra_exit *out);
 void *memory_ram(const struct vm *vm, umbra_gpa gpa);
 /* false: @out holds the #PF. */
 bool memory_translate(struct vcpu *vcpu, umbra_gva gva, enum umbra_access access, umbra_gpa *gpa,
-		struct umbra_exit *out);
+	struct umbra_exit *out);
 /* Copy the bytes from RIP on, as many as there are in one or two pages but at most X86_INSN_MAX.
  * Returns how many; 0: a #PF was injected. */
 size_t memory_fetch(struct vcpu *vcpu, uint8_t bytes[X86_INSN_MAX + 1]);
-/* The eight bytes from RIP on, little-endian, if they are quickly had: 64-bit code that the shadow tables still map, in one
- * page of RAM. Returns false otherwise; then memory_fetch() does it. */
+/* The eight bytes from RIP on, little-endian, if they are quickly had: 64-bit code that the shadow
+ * tables still map, in one page of RAM. Returns false otherwise; then memory_fetch() does it. */
 bool memory_peek(const struct vcpu *vcpu, uint64_t *word);
-/* Read or write @n_bytes at @gva for the instruction at RIP, with A and D bits, faults and shadows as if the processor
- * had done it; memory that is not RAM reads as all ones. Returns false: a fault was injected, nothing was copied. */
+/* Read or write @n_bytes at @gva for the instruction at RIP, with A and D bits, faults and shadows
+ * as if the processor had done it; memory that is not RAM reads as all ones. Returns false: a fault
+ * was injected, nothing was copied. */
 bool memory_read(struct vcpu *vcpu, umbra_gva gva, void *bytes, size_t n_bytes);
 bool memory_write(struct vcpu *vcpu, umbra_gva gva, const void *bytes, size_t n_bytes);
 
@@ -148,10 +153,11 @@ void insn_skip(struct vcpu *vcpu);
 
 /* ---- emulate.c ---- */
 
-/* The library's UMBRA_EMULATE: a store into a shadowed table at @gva, @gpa. Done here, or the table is given up. */
+/* The library's UMBRA_EMULATE: a store into a shadowed table at @gva, @gpa. Done here, or the table
+ * is given up. */
 void emulate_table_store(struct vcpu *vcpu, umbra_gva gva, umbra_gpa gpa);
-/* An access at @gva to memory that is not there: reads are all ones, writes do nothing. The linear address of a nested
- * page fault is not known. */
+/* An access at @gva to memory that is not there: reads are all ones, writes do nothing. The linear
+ * address of a nested page fault is not known. */
 #define EMULATE_ANY_GVA UINT64_MAX
 void emulate_absent(struct vcpu *vcpu, umbra_gva gva, umbra_gpa gpa);
 

@@ -46,7 +46,8 @@ static bool wants_nested(void)
 	fatal_config("option paging=%s: there is paging=shadow and paging=npt", paging);
 }
 
-/* The processor's name as CPUID spells it, without the quotes and backslashes that JSON could not bear. */
+/* The processor's name as CPUID spells it, without the quotes and backslashes that JSON could not
+ * bear. */
 static void cpu_name(char name[49])
 {
 	unsigned n = 0;
@@ -71,9 +72,11 @@ static void say_hello(bool nested)
 
 	cpu_name(name);
 	format(text, sizeof(text),
-		"{\"type\":\"hello\",\"version\":\"%s\",\"paging\":\"%s\",\"cpu\":\"%s\",\"reserve_base\":%lu,"
+		"{\"type\":\"hello\",\"version\":\"%s\",\"paging\":\"%s\",\"cpu\":\"%s\",\"reserve_"
+		"base\":%lu,"
 		"\"reserve_bytes\":%lu}\n",
-		UMBRA_VERSION, nested ? "npt" : "shadow", name, hv_reserved.base_bytes, hv_reserved.size_bytes);
+		UMBRA_VERSION, nested ? "npt" : "shadow", name, hv_reserved.base_bytes,
+		hv_reserved.size_bytes);
 	monitor_write(text);
 }
 

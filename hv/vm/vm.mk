@@ -28,3 +28,5 @@ HV_SRCS += \
 	x86/execute.c \
 	x86/operand.c \
 	$(MMU_SRCS)
+
+-include tests/unit/x86_tests.mk

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * VMMCALL: how a program in the guest, of any privilege, marks a point in time for whoever reads the monitor.
+ * VMMCALL: how a program in the guest, of any privilege, marks a point in time for whoever reads
+ * the monitor.
  */
 #include "hv/vm/vcpu.h"
 
@@ -9,7 +10,8 @@
 
 void exit_vmmcall(struct vcpu *vcpu)
 {
-	if ((uint32_t)vcpu->gpr[X86_RAX] != CALL_UMBRA || (uint32_t)vcpu->gpr[X86_RBX] != CALL_MARK) {
+	if ((uint32_t)vcpu->gpr[X86_RAX] != CALL_UMBRA ||
+		(uint32_t)vcpu->gpr[X86_RBX] != CALL_MARK) {
 		inject_exception(vcpu, X86_UD, 0);
 		return;
 	}

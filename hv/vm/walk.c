@@ -19,7 +19,8 @@ static struct geometry geometry_of(const struct umbra_paging_regs *regs)
 	return (struct geometry){2, 10, 4};
 }
 
-static bool is_large(const struct umbra_paging_regs *regs, struct geometry geometry, unsigned level, uint64_t entry)
+static bool is_large(const struct umbra_paging_regs *regs, struct geometry geometry, unsigned level,
+	uint64_t entry)
 {
 	if (!(entry & X86_PTE_PS) || level == 1 || level > 3)
 		return false;
@@ -41,8 +42,8 @@ static umbra_gpa large_gpa(struct geometry geometry, uint64_t entry, unsigned sh
 	return frame | (gva & offset_mask);
 }
 
-bool walk_translate(const struct vcpu *vcpu, umbra_gva gva, enum umbra_access access, umbra_gpa *gpa,
-		struct umbra_exit *out)
+bool walk_translate(const struct vcpu *vcpu, umbra_gva gva, enum umbra_access access,
+	umbra_gpa *gpa, struct umbra_exit *out)
 {
 	const struct umbra_paging_regs *regs = &vcpu->regs;
 	struct geometry geometry = geometry_of(regs);
@@ -73,7 +74,8 @@ bool walk_translate(const struct vcpu *vcpu, umbra_gva gva, enum umbra_access ac
 	}
 	*out = (struct umbra_exit){
 		.vector = X86_PF,
-		.error_code = (access == UMBRA_WRITE ? X86_PF_W : 0) | (vcpu->exit->cpl == 3 ? X86_PF_U : 0) |
+		.error_code = (access == UMBRA_WRITE ? X86_PF_W : 0) |
+			      (vcpu->exit->cpl == 3 ? X86_PF_U : 0) |
 			      (access == UMBRA_FETCH && regs->efer & X86_EFER_NXE ? X86_PF_I : 0),
 		.gva = gva,
 	};

@@ -7,8 +7,9 @@
 
 #include "hv/vm/vcpu.h"
 
-/* Like umbra_translate(), for finding what the processor has just accessed: rights are not checked. */
-bool walk_translate(const struct vcpu *vcpu, umbra_gva gva, enum umbra_access access, umbra_gpa *gpa,
-		struct umbra_exit *out);
+/* Like umbra_translate(), for finding what the processor has just accessed: rights are not checked.
+ */
+bool walk_translate(const struct vcpu *vcpu, umbra_gva gva, enum umbra_access access,
+	umbra_gpa *gpa, struct umbra_exit *out);
 
 #endif

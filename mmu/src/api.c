@@ -60,8 +60,7 @@ static bool policy_valid(const struct umbra_policy *policy)
 static bool config_valid(const struct umbra_config *config)
 {
 	return config->max_vcpus && config->max_vcpus <= UMBRA_POOL_MIN / 2 &&
-	       config->maxphyaddr >= 32 && config->maxphyaddr <= 52 && !config->no_nx &&
-	       config->tables && (uintptr_t)config->tables % X86_PAGE_SIZE == 0 &&
+	       config->maxphyaddr >= 32 && config->maxphyaddr <= 52 && config->tables && (uintptr_t)config->tables % X86_PAGE_SIZE == 0 &&
 	       config->tables_hpa % X86_PAGE_SIZE == 0 && config->pool_pages >= UMBRA_POOL_MIN &&
 	       config->pool_pages < POOL_MAX && config->meta && (uintptr_t)config->meta % 64 == 0 &&
 	       config->absent_page % X86_PAGE_SIZE == 0 && config->host &&
@@ -130,6 +129,7 @@ enum umbra_status umbra_set_policy(struct umbra_vm *vm, const struct umbra_polic
 	vm->policy = *policy;
 	page_zap_all(vm);
 	mmu_unlock(vm);
+	audit_event(vm);
 	return UMBRA_OK;
 }
 

@@ -10,15 +10,33 @@
 #include "mode.h"
 #include "page.h"
 #include "sync.h"
+#include "tree.h"
 
-static void leave(struct umbra_vcpu *vcpu)
+/* Returns the root that was left: 0 at first. */
+static uint32_t leave(struct umbra_vcpu *vcpu)
 {
-	if (vcpu->root)
-		vcpu->vm->pages[vcpu->root].roots--;
+	uint32_t root = vcpu->root;
+
+	if (root)
+		vcpu->vm->pages[root].roots--;
 	vcpu->root = 0;
+	return root;
 }
 
-static void enter(struct umbra_vcpu *vcpu)
+static uint32_t make_root(struct umbra_vcpu *vcpu, uint64_t gfn, uint32_t from)
+{
+	struct umbra_vm *vm = vcpu->vm;
+	uint32_t root;
+
+	page_reserve(vm, 1);
+	root = page_create(vm, gfn, vcpu->root_role);
+	if (vm->policy.cache && vcpu->mode->levels && vm->pages[from].in_use &&
+			vm->pages[from].role == vcpu->root_role)
+		tree_inherit(vm, from, root);
+	return root;
+}
+
+static void enter(struct umbra_vcpu *vcpu, uint32_t from)
 {
 	struct umbra_vm *vm = vcpu->vm;
 	uint64_t gfn = vcpu->mode->levels ? (vcpu->regs.cr3 & X86_PTE_FRAME) >> X86_PAGE_SHIFT : 0;
@@ -28,8 +46,7 @@ static void enter(struct umbra_vcpu *vcpu)
 		vm->stats.mmu_cache_hit++;
 	} else {
 		vm->stats.mmu_cache_miss++;
-		page_reserve(vm, 1);
-		root = page_create(vm, gfn, vcpu->root_role);
+		root = make_root(vcpu, gfn, from);
 	}
 	vm->pages[root].roots++;
 	vm->pages[root].used = true;
@@ -41,13 +58,13 @@ static void enter(struct umbra_vcpu *vcpu)
 static void switch_root(struct umbra_vcpu *vcpu)
 {
 	struct umbra_vm *vm = vcpu->vm;
+	uint32_t from = leave(vcpu);
 
-	leave(vcpu);
 	if (vm->policy.cache)
 		sync_all(vm);
 	else
 		page_zap_all(vm);
-	enter(vcpu);
+	enter(vcpu, from);
 	for (unsigned i = 0; i < GAVE_UP_MAX; i++)
 		vcpu->gave_up[i] = ~0ull;
 	flush_vcpu(vcpu);

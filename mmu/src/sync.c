@@ -15,7 +15,7 @@
  *    unsync table above the last level, are compared.
  * 5. A table that is linked anew is compared first, and so are the unsync tables below it: no processor could have
  *    cached their entries at that place, and an INVLPG there found no path to them.
- * 6. A table that was found unchanged at sticky_idle flushes in a row is write-protected again. Until then writing it costs
+ * 6. A table that was found unchanged at `sticky` flushes in a row is write-protected at the next. Until then writing it costs
  *    nothing, and no protection is taken from it at a context switch.
  * 7. At most UNSYNC_MAX tables are unsync, which bounds the work of a flush.
  */

@@ -173,6 +173,25 @@ static uint32_t link_direct(struct umbra_vm *vm, uint32_t page, unsigned index, 
 	return child;
 }
 
+void tree_inherit(struct umbra_vm *vm, uint32_t from, uint32_t to)
+{
+	const uint64_t *guest = vm->pages[to].guest;
+
+	for (uint64_t groups = vm->pages[from].touched; groups; groups &= groups - 1) {
+		unsigned first = (unsigned)__builtin_ctzll(groups) << GROUP_SHIFT;
+
+		for (unsigned i = first; i < first + GROUP_ENTRIES; i++) {
+			uint64_t spte = set_read(vm, from, i);
+			uint64_t gpte = gpte_load(&guest[i]);
+
+			if (!spte || gpte != vm->snapshots[from][i] || set_read(vm, to, i))
+				continue;
+			set_link(vm, to, i, spte_child(vm, spte), spte & SPTE_RIGHTS);
+			vm->snapshots[to][i] = gpte;
+		}
+	}
+}
+
 /* ---- the way down ---- */
 
 /*
@@ -286,6 +305,7 @@ bool tree_map(struct umbra_vcpu *vcpu, umbra_gva gva, const struct walk *walk, a
 {
 	struct umbra_vm *vm = vcpu->vm;
 	uint32_t page = walk->page;
+	bool linked = false;
 
 	for (unsigned level = page_level(&vm->pages[page]);; level--) {
 		uint32_t role = vm->pages[page].role;
@@ -298,6 +318,7 @@ bool tree_map(struct umbra_vcpu *vcpu, umbra_gva gva, const struct walk *walk, a
 			refresh(vm, page, index, gpte);
 			if (level > walk->leaf_level) {
 				page = link_table(vm, page, index, gpte);
+				linked = true;
 				continue;
 			}
 			bits = terminal_rights(vcpu, role, walk, access);
@@ -305,11 +326,12 @@ bool tree_map(struct umbra_vcpu *vcpu, umbra_gva gva, const struct walk *walk, a
 		if (level == 1 || (level == 2 && fits_large(vm, walk->gfn, target))) {
 			bits |= role & ROLE_DIRECT ? spte_direct_leaf_bits(role, level)
 						   : spte_leaf_bits(gpte, level);
-			return map_leaf(vm, page, index, bits, walk->gfn, target);
+			return map_leaf(vm, page, index, bits, walk->gfn, target) || linked;
 		}
 		/* The guest's page is larger than a leaf can be here: the parts hang in a direct page. */
 		role = role & ROLE_DIRECT ? (role & ~ROLE_PAE_ROOT) - 1
 					  : spte_direct_role(gpte, level);
 		page = link_direct(vm, page, index, walk->gfn & ~(level_frames(level) - 1), role, bits);
+		linked = true;
 	}
 }

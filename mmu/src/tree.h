@@ -33,6 +33,12 @@ void tree_descend(const struct umbra_vcpu *vcpu, umbra_gva gva, struct walk *wal
 bool tree_map(struct umbra_vcpu *vcpu, umbra_gva gva, const struct walk *walk, access_bits access,
 		const struct target *target);
 
+/*
+ * Fill the new root @to with the links of @from, the root that the vCPU comes from, where the guest's entries are the same: the
+ * kernel's half, mostly. Every unsync table has just been compared (sync.c, rule 5).
+ */
+void tree_inherit(struct umbra_vm *vm, uint32_t from, uint32_t to);
+
 /* Install the leaf for the usable @gpte in the empty entry @index of @page, at level 1. */
 void tree_prefetch(struct umbra_vm *vm, uint32_t page, unsigned index, uint64_t gpte);
 

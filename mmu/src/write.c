@@ -10,6 +10,7 @@
  */
 #include "write.h"
 
+#include "audit.h"
 #include "lock.h"
 #include "mode.h"
 #include "page.h"
@@ -121,6 +122,7 @@ bool umbra_guest_write(struct umbra_vcpu *vcpu, umbra_gpa gpa, const void *bytes
 		}
 	}
 	mmu_unlock(vm);
+	audit_event(vm);
 	return true;
 }
 
@@ -136,4 +138,5 @@ void umbra_unshadow(struct umbra_vcpu *vcpu, umbra_gpa gpa)
 		write_unshadow(vm, gfn);
 	}
 	mmu_unlock(vm);
+	audit_event(vm);
 }

@@ -15,6 +15,7 @@
  * set.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -36,13 +37,22 @@ static const char *const channel_names[N_CHANNELS] = {
 	"console", "monitor", "command", "qmp", "stderr"};
 
 struct fake {
-	int fds[N_CHANNELS];
+	int from[N_CHANNELS]; /* we read */
+	int to[N_CHANNELS];
 };
 
 static _Noreturn void give_up(const char *why)
 {
 	fprintf(stderr, "fake qemu: %s\n", why);
 	_exit(99);
+}
+
+static unsigned number_of(const char *name)
+{
+	for (unsigned i = 0; i < N_CHANNELS; i++)
+		if (strcmp(name, channel_names[i]) == 0)
+			return i;
+	give_up("the script names a channel that there is not");
 }
 
 static void sleep_ms(long ms)
@@ -108,27 +118,27 @@ static void read_until(int fd, const char *last)
 
 static void await_stats(const struct fake *fake)
 {
-	read_until(fake->fds[QMP], "{\"execute\":\"query-status\",\"id\":\"query-status\"}\n");
-	read_until(fake->fds[MONITOR],
+	read_until(fake->from[QMP], "{\"execute\":\"query-status\",\"id\":\"query-status\"}\n");
+	read_until(fake->from[MONITOR],
 		"stats\n"); /* there already, or this hangs and the test with it */
-	write_escaped(fake->fds[QMP], "{\"return\":{},\"id\":\"query-status\"}\\n");
-	read_until(fake->fds[QMP], "{\"execute\":\"inject-nmi\",\"id\":\"inject-nmi\"}\n");
-	write_escaped(fake->fds[QMP], "{\"return\":{},\"id\":\"inject-nmi\"}\\n");
+	write_escaped(fake->to[QMP], "{\"return\":{},\"id\":\"query-status\"}\\n");
+	read_until(fake->from[QMP], "{\"execute\":\"inject-nmi\",\"id\":\"inject-nmi\"}\n");
+	write_escaped(fake->to[QMP], "{\"return\":{},\"id\":\"inject-nmi\"}\\n");
 }
 
 /* Sends everything back as it came, so in its escaped form, but the mark of the end. */
-static void echo(int fd)
+static void echo(const struct fake *fake)
 {
 	bool escaped = false;
 	char byte;
 
-	while (read(fd, &byte, 1) == 1) {
+	while (read(fake->from[COMMAND], &byte, 1) == 1) {
 		if (escaped && byte == '\x04')
 			return;
 		if (byte != '\x01')
-			write_all(fd, &byte, 1);
+			write_all(fake->to[COMMAND], &byte, 1);
 		else if (escaped)
-			write_all(fd, "\x01\x01", 2);
+			write_all(fake->to[COMMAND], "\x01\x01", 2);
 		escaped = !escaped && byte == '\x01';
 	}
 	give_up("input ended without the mark of its end");
@@ -150,14 +160,6 @@ static void flood(int fd, unsigned long n_lines)
 	}
 }
 
-static int channel_of(const struct fake *fake, const char *name)
-{
-	for (unsigned i = 0; i < N_CHANNELS; i++)
-		if (strcmp(name, channel_names[i]) == 0)
-			return fake->fds[i];
-	give_up("the script names a channel that there is not");
-}
-
 static void play_step(const struct fake *fake, char *step)
 {
 	char *rest = strchr(step, ' ');
@@ -170,9 +172,9 @@ static void play_step(const struct fake *fake, char *step)
 		char *count = strchr(rest, ' ');
 
 		*count++ = '\0';
-		flood(channel_of(fake, rest), strtoul(count, NULL, 10));
+		flood(fake->to[number_of(rest)], strtoul(count, NULL, 10));
 	} else if (strcmp(step, "echo") == 0) {
-		echo(fake->fds[COMMAND]);
+		echo(fake);
 	} else if (strcmp(step, "await-stats") == 0) {
 		await_stats(fake);
 	} else if (strcmp(step, "sleep") == 0) {
@@ -189,7 +191,7 @@ static void play_step(const struct fake *fake, char *step)
 	} else if (strcmp(step, "exit") == 0) {
 		_exit(atoi(rest));
 	} else {
-		write_escaped(channel_of(fake, step), rest);
+		write_escaped(fake->to[number_of(step)], rest);
 	}
 }
 
@@ -224,22 +226,44 @@ static void copy_last_descriptor(const char *path, int argc, char *const *argv)
 		fclose(to);
 }
 
+/* A doubled comma stands for one inside a value. */
+static void undouble_commas(char *text)
+{
+	char *to = text;
+
+	for (; *text; text++) {
+		*to++ = *text;
+		if (text[0] == ',' && text[1] == ',')
+			text++;
+	}
+	*to = '\0';
+}
+
+/* "pipe,id=NAME,path=P" with the FIFOs P.in and P.out, or "socket,id=NAME,fd=N". */
 static void find_channels(struct fake *fake, int argc, char *const *argv)
 {
 	char name[32];
+	char path[256];
+	char fifo[300];
 	int fd;
 
-	fake->fds[STANDARD_ERROR] = STDERR_FILENO;
-	for (int i = 1; i < argc; i++)
-		if (sscanf(argv[i], "socket,id=%31[^,],fd=%d", name, &fd) == 2)
-			for (unsigned j = 0; j < N_CHANNELS; j++)
-				if (strcmp(name, channel_names[j]) == 0)
-					fake->fds[j] = fd;
+	fake->to[STANDARD_ERROR] = STDERR_FILENO;
+	for (int i = 1; i < argc; i++) {
+		if (sscanf(argv[i], "socket,id=%31[^,],fd=%d", name, &fd) == 2) {
+			fake->from[number_of(name)] = fake->to[number_of(name)] = fd;
+		} else if (sscanf(argv[i], "pipe,id=%31[^,],path=%255s", name, path) == 2) {
+			undouble_commas(path);
+			snprintf(fifo, sizeof(fifo), "%s.in", path);
+			fake->from[number_of(name)] = open(fifo, O_RDWR);
+			snprintf(fifo, sizeof(fifo), "%s.out", path);
+			fake->to[number_of(name)] = open(fifo, O_RDWR);
+		}
+	}
 }
 
 int main(int argc, char **argv)
 {
-	struct fake fake = {{0}};
+	struct fake fake = {{0}, {0}};
 	const char *path = getenv("FAKE_SCRIPT");
 	FILE *script = path ? fopen(path, "r") : NULL;
 	char step[8192];
@@ -256,11 +280,11 @@ int main(int argc, char **argv)
 		return 1;
 	}
 	rewind(script);
-	write_escaped(fake.fds[QMP],
+	write_escaped(fake.to[QMP],
 		"{\"QMP\":{\"version\":{\"qemu\":{\"micro\":2,\"minor\":1,\"major\":9}}}}\\n");
 	read_until(
-		fake.fds[QMP], "{\"execute\":\"qmp_capabilities\",\"id\":\"qmp_capabilities\"}\n");
-	write_escaped(fake.fds[QMP], "{\"return\":{},\"id\":\"qmp_capabilities\"}\\n");
+		fake.to[QMP], "{\"execute\":\"qmp_capabilities\",\"id\":\"qmp_capabilities\"}\n");
+	write_escaped(fake.to[QMP], "{\"return\":{},\"id\":\"qmp_capabilities\"}\\n");
 	write_file(getenv("FAKE_PID"), (char *[]){pid}, 1);
 	while (fgets(step, sizeof(step), script)) {
 		step[strcspn(step, "\n")] = '\0';

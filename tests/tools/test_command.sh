@@ -14,7 +14,9 @@ FAKE_SCRIPT=$work/script
 FAKE_ARGV=$work/argv
 FAKE_PID=$work/pid
 FAKE_FILE=$work/file
-export UMBRA_QEMU UMBRA_DATA FAKE_SCRIPT FAKE_ARGV FAKE_PID FAKE_FILE
+TMPDIR=$work/tmp,dir
+mkdir "$TMPDIR"
+export TMPDIR UMBRA_QEMU UMBRA_DATA FAKE_SCRIPT FAKE_ARGV FAKE_PID FAKE_FILE
 failures=0
 
 fail()
@@ -315,6 +317,7 @@ done
 rule='QEMU does not outlive us when we are killed'
 script hang
 start
+sleep 0.3
 kill -KILL "$job"
 wait "$job" 2> /dev/null
 sleep 0.2
@@ -414,6 +417,9 @@ run bench --ops getpid --rows none,npt
 expect_status 127
 expect_says 'row none failed'
 expect_says 'row npt failed'
+
+rule='nothing is left behind'
+[ -z "$(ls "$TMPDIR")" ] || fail "there is still $(ls "$TMPDIR")"
 
 [ "$failures" -eq 0 ] && echo 'the umbra command: all rules hold'
 [ "$failures" -eq 0 ]

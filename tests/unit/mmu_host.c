@@ -2,6 +2,7 @@
 /* The machine of the library's unit tests; see mmu_host.h. */
 #include "tests/unit/mmu_host.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -10,6 +11,9 @@
 #include "mmu/src/spte.h"
 
 #define FAULTS_MAX 8u
+
+/* All hosts there are: what a failed test left behind is not reported as a leak on top. */
+static struct host *hosts;
 
 /* ---- services ---- */
 
@@ -36,7 +40,7 @@ static void panic(void *ctx, const char *text)
 {
 	struct host *h = ctx;
 
-	h->panicked = text;
+	snprintf(h->panicked, sizeof(h->panicked), "%s", text);
 	if (h->on_panic)
 		longjmp(*h->on_panic, 1);
 	fail_msg("the library panicked: %s", text);
@@ -85,12 +89,23 @@ static void *zeroed(size_t n_bytes)
 static void add_slots(struct host *h)
 {
 	const struct umbra_slot slots[] = {
-		{.kind = UMBRA_SLOT_RAM, .gfn = {RAM_GFN}, .hfn = {RAM_HFN},
-			.n_frames = RAM_FRAMES, .host_va = h->ram, .meta = h->ram_meta},
-		{.kind = UMBRA_SLOT_DEVICE, .gfn = {DEVICE_GFN}, .hfn = {DEVICE_HFN},
+		{.kind = UMBRA_SLOT_RAM,
+			.gfn = {RAM_GFN},
+			.hfn = {RAM_HFN},
+			.n_frames = RAM_FRAMES,
+			.host_va = h->ram,
+			.meta = h->ram_meta},
+		{.kind = UMBRA_SLOT_DEVICE,
+			.gfn = {DEVICE_GFN},
+			.hfn = {DEVICE_HFN},
 			.n_frames = DEVICE_FRAMES},
-		{.kind = UMBRA_SLOT_RAM, .gfn = {ROM_GFN}, .hfn = {ROM_HFN}, .n_frames = ROM_FRAMES,
-			.read_only = true, .host_va = h->rom, .meta = h->rom_meta},
+		{.kind = UMBRA_SLOT_RAM,
+			.gfn = {ROM_GFN},
+			.hfn = {ROM_HFN},
+			.n_frames = ROM_FRAMES,
+			.read_only = true,
+			.host_va = h->rom,
+			.meta = h->rom_meta},
 	};
 
 	for (size_t i = 0; i < sizeof(slots) / sizeof(slots[0]); i++)
@@ -122,9 +137,11 @@ struct host *host_new(const struct host_config *config)
 {
 	struct host *h = zeroed(sizeof(*h));
 
+	h->next = hosts;
+	hosts = h;
 	h->config = *config;
 	if (!h->config.pool_pages)
-		h->config.pool_pages = 512;
+		h->config.pool_pages = 128;
 	if (!h->config.max_vcpus)
 		h->config.max_vcpus = 1;
 	if (!h->config.maxphyaddr)
@@ -157,6 +174,11 @@ struct host *host_new_policy(const struct umbra_policy *policy)
 
 void host_free(struct host *h)
 {
+	struct host **at = &hosts;
+
+	while (*at != h)
+		at = &(*at)->next;
+	*at = h->next;
 	free(h->ram);
 	free(h->rom);
 	free(h->tables);
@@ -248,11 +270,11 @@ static void set_regs(struct host *h, const struct umbra_paging_regs *regs)
 void host_start(struct host *h, uint64_t root)
 {
 	set_regs(h, &(struct umbra_paging_regs){
-		.cr0 = X86_CR0_PG | X86_CR0_PE | X86_CR0_WP,
-		.cr3 = root << X86_PAGE_SHIFT,
-		.cr4 = X86_CR4_PAE,
-		.efer = X86_EFER_LME | X86_EFER_LMA | X86_EFER_NXE,
-	});
+			    .cr0 = X86_CR0_PG | X86_CR0_PE | X86_CR0_WP,
+			    .cr3 = root << X86_PAGE_SHIFT,
+			    .cr4 = X86_CR4_PAE,
+			    .efer = X86_EFER_LME | X86_EFER_LMA | X86_EFER_NXE,
+		    });
 }
 
 void host_regs(struct host *h, uint64_t cr0, uint64_t cr4)
@@ -399,7 +421,8 @@ struct host_result host_store(struct host *h, umbra_gva gva, uint64_t word)
 	struct host_result result = host_access(h, gva, X86_PF_W);
 
 	if (result.outcome == UMBRA_RESUME)
-		host_words(h, (result.hpa >> X86_PAGE_SHIFT) - RAM_HFN)[gva % X86_PAGE_SIZE / 8] = word;
+		host_words(h, (result.hpa >> X86_PAGE_SHIFT) - RAM_HFN)[gva % X86_PAGE_SIZE / 8] =
+			word;
 	else if (result.outcome == UMBRA_EMULATE)
 		host_write_word(h, result.exit.gpa, word);
 	return result;
@@ -425,7 +448,8 @@ unsigned host_shadows(struct host *h, uint64_t gfn)
 {
 	unsigned n = 0;
 
-	for (uint32_t page = page_of_table(h->vm, gfn, 0); page; page = page_of_table(h->vm, gfn, page))
+	for (uint32_t page = page_of_table(h->vm, gfn, 0); page;
+		page = page_of_table(h->vm, gfn, page))
 		n++;
 	return n;
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A small machine for the library's unit tests: guest memory, slots, a processor that walks the shadow
- * tables and raises page faults, and helpers to build guest tables. The processor caches nothing:
- * what has to be flushed is counted. After every event here the audit runs.
+ * A small machine for the library's unit tests: guest memory, slots, a processor that walks the
+ * shadow tables and raises page faults, and helpers to build guest tables. The processor caches
+ * nothing: what has to be flushed is counted. After every event here the audit runs.
  */
 #ifndef TESTS_UNIT_MMU_HOST_H
 #define TESTS_UNIT_MMU_HOST_H
@@ -16,7 +16,8 @@
 
 #include "mmu/src/vm.h"
 
-/* Guest frames. Nothing else is in a slot. Host frames differ from guest ones, 2M alignment is the same. */
+/* Guest frames. Nothing else is in a slot. Host frames differ from guest ones, 2M alignment is the
+ * same. */
 #define RAM_GFN       0ull
 #define RAM_FRAMES    8192ull /* 32 MiB */
 #define RAM_HFN       0x80000ull
@@ -42,15 +43,16 @@
 
 struct host_config {
 	struct umbra_policy policy;
-	unsigned pool_pages; /* zero means 512 */
+	unsigned pool_pages; /* zero means 128 */
 	unsigned max_vcpus;  /* zero means 1 */
 	unsigned maxphyaddr; /* zero means 40 */
 	bool no_1g;
 	bool no_absent_page;
-	bool no_flush_gva;   /* the host has no such service */
+	bool no_flush_gva; /* the host has no such service */
 };
 
 struct host {
+	struct host *next;
 	struct umbra_vm *vm;
 	struct umbra_vcpu *vcpu; /* the first */
 	struct umbra_host services;
@@ -61,13 +63,13 @@ struct host {
 	void *meta, *ram_meta, *rom_meta;
 	size_t meta_bytes;
 
-	uint64_t root;           /* gfn of the guest's first root */
+	uint64_t root; /* gfn of the guest's first root */
 	uint64_t next_table;
 
 	unsigned flush_all, flush_vcpu, flush_gva; /* calls */
 	umbra_gva flushed_gva;                     /* the last */
-	const char *panicked;
-	jmp_buf *on_panic;       /* NULL: a panic fails the test */
+	char panicked[240];                        /* what the last panic said */
+	jmp_buf *on_panic; /* where a panic goes on; NULL: it fails the test */
 };
 
 /* What became of a memory access after all page faults it took. RESUME: it was done at @hpa. */
@@ -78,10 +80,12 @@ struct host_result {
 	unsigned faults;
 };
 
-/* A policy with all optimisations off: each guest table is protected, nothing is looked at before its time. */
+/* A policy with all optimisations off: each guest table is protected, nothing is looked at before
+ * its time. */
 struct umbra_policy host_plain_policy(void);
 
-/* A machine with one vCPU, paging off, and an empty guest root. The caller frees it by host_free(). */
+/* A machine with one vCPU, paging off, and an empty guest root. The caller frees it by host_free().
+ */
 struct host *host_new(const struct host_config *config);
 struct host *host_new_policy(const struct umbra_policy *policy);
 void host_free(struct host *h);
@@ -94,7 +98,8 @@ uint64_t *host_words(struct host *h, uint64_t gfn);
 uint64_t host_new_table(struct host *h);
 /* The guest entry for @gva at @level below @root; NULL if the tables do not reach there. */
 uint64_t *host_gpte(struct host *h, uint64_t root, umbra_gva gva, unsigned level);
-/* Write @gpte there, making the tables above (P, W, U, and A=0) as needed. Returns the gfn of the table. */
+/* Write @gpte there, making the tables above (P, W, U, and A=0) as needed. Returns the gfn of the
+ * table. */
 uint64_t host_map(struct host *h, uint64_t root, umbra_gva gva, unsigned level, uint64_t gpte);
 uint64_t gpte_of(uint64_t gfn, uint64_t bits);
 
@@ -110,7 +115,8 @@ void host_invlpg(struct host *h, umbra_gva gva);
 struct host_result host_access(struct host *h, umbra_gva gva, access_bits access);
 /* As host_access() of a supervisor, but it has to succeed. Returns the guest frame. */
 uint64_t host_read_gfn(struct host *h, umbra_gva gva);
-/* Store a word as the guest, emulating it if the library asks for that. Returns what the access said. */
+/* Store a word as the guest, emulating it if the library asks for that. Returns what the access
+ * said. */
 struct host_result host_store(struct host *h, umbra_gva gva, uint64_t word);
 /* umbra_guest_write() of an aligned word. */
 void host_write_word(struct host *h, umbra_gpa gpa, uint64_t word);

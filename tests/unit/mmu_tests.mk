@@ -10,16 +10,24 @@ MMU_TEST_BINS := $(MMU_TESTS:%=$(MMU_TEST_DIR)/%)
 MMU_TEST_OBJS := $(addprefix $(MMU_TEST_DIR)/,$(MMU_SRCS:.c=.o) tests/unit/mmu_host.o)
 
 $(MMU_TEST_BINS): $(MMU_TEST_DIR)/%: $(MMU_TEST_DIR)/tests/unit/%.o $(MMU_TEST_OBJS)
-	$(CC) $(MMU_TEST_CFLAGS) $^ -lcmocka -o $@
+	@$(CC) $(MMU_TEST_CFLAGS) $^ -lcmocka -o $@
 
 $(MMU_TEST_DIR)/%.o: %.c | $(B)/.deps
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) $(MMU_TEST_CFLAGS) -MMD -MP -c $< -o $@
+	@$(CC) $(CPPFLAGS) $(MMU_TEST_CFLAGS) -MMD -MP -c $< -o $@
 
 -include $(MMU_TEST_OBJS:.o=.d) $(MMU_TESTS:%=$(MMU_TEST_DIR)/tests/unit/%.d)
 
+# A line for each that passes, all it said of each that does not.
 .PHONY: test-mmu-units
 test-mmu-units: $(MMU_TEST_BINS)
-	set -e; for t in $(MMU_TEST_BINS); do $$t; done
+	@failed=0; for t in $(MMU_TESTS); do \
+		log=$(MMU_TEST_DIR)/$$t.log; \
+		if timeout 300 $(MMU_TEST_DIR)/$$t > $$log 2>&1; then \
+			echo "$$t: $$(sed -n 's/^\[  PASSED  \] //p' $$log)"; \
+		else \
+			cat $$log; failed=1; \
+		fi; \
+	done; exit $$failed
 
 TESTS += test-mmu-units

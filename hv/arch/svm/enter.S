@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * VMRUN and what must surround it. RAX, RSP, RIP, RFLAGS, segments and control registers are switched by the
- * processor; the other fourteen general registers here. FS, GS, TR, LDTR and the system call MSRs stay the guest's
- * all the time, since the hypervisor uses none of them: no VMSAVE, no VMLOAD.
+ * VMRUN and what must surround it. RAX, RSP, RIP, RFLAGS, segments and control registers are
+ * switched by the processor; the other fourteen general registers here. FS, GS, TR, LDTR and the
+ * system call MSRs stay the guest's all the time, since the hypervisor uses none of them: no
+ * VMSAVE, no VMLOAD.
  */
 
 /* Offsets into vcpu->gpr[], by register number (x86/decode.h). RDI is the vCPU and comes last. */
@@ -65,8 +66,8 @@ svm_loop:
 /*
  * _Noreturn void svm_loop_measured(struct vcpu *vcpu, umbra_hpa vmcb_phys, uint64_t *tsc)
  *
- * Between the two time stamp reads lies all but 2 of the instructions after #VMEXIT and 16 before VMRUN, that one
- * included (MEASURE_UNSEEN in hv/vm/measure.c).
+ * Between the two time stamp reads lies all but 2 of the instructions after #VMEXIT and 16 before
+ * VMRUN, that one included (MEASURE_UNSEEN in hv/vm/measure.c).
  */
 	.balign	16
 	.globl	svm_loop_measured

@@ -53,8 +53,8 @@ void vendor_advance(struct vcpu *vcpu, unsigned n_bytes)
 	if (vendor_code_size(vcpu) != X86_CODE_64)
 		rip = (uint32_t)rip;
 	vmcb->save.rip = rip;
-	/* Elsewhere the shadow is kept across exits; TCG forgets it at VMRUN, which can let an interrupt in one
-	 * instruction early. */
+	/* Elsewhere the shadow is kept across exits; TCG forgets it at VMRUN, which can let an
+	 * interrupt in one instruction early. */
 	vmcb->int_state &= ~SVM_INT_STATE_SHADOW;
 	if (unlikely(vmcb->save.rflags & X86_RFLAGS_TF)) {
 		struct vendor_event step = {.type = EVENT_EXCEPTION, .vector = X86_DB};
@@ -86,13 +86,15 @@ bool vendor_vectoring(const struct vcpu *vcpu, struct vendor_event *event)
 		event->type = EVENT_NMI;
 	else if (type == SVM_TYPE_INTERRUPT)
 		event->type = EVENT_INTERRUPT;
-	/* TCG calls every event an exception; VMRUN would reject that. INT3 and INTO execute again, like INT n. */
+	/* TCG calls every event an exception; VMRUN would reject that. INT3 and INTO execute again,
+	 * like INT n. */
 	else if (vector >= 32)
 		event->type = EVENT_INTERRUPT;
 	else if (vector == X86_NMI)
 		event->type = EVENT_NMI;
 	else
-		event->type = vector == X86_BP || vector == OVERFLOW ? EVENT_SOFTWARE : EVENT_EXCEPTION;
+		event->type =
+			vector == X86_BP || vector == OVERFLOW ? EVENT_SOFTWARE : EVENT_EXCEPTION;
 	return true;
 }
 
@@ -108,7 +110,8 @@ void vendor_inject(struct vcpu *vcpu, const struct vendor_event *event)
 
 	inject |= (uint64_t)types[event->type] << SVM_EVENT_TYPE_SHIFT;
 	if (event->has_error)
-		inject |= SVM_EVENT_ERROR_VALID | (uint64_t)event->error_code << SVM_EVENT_ERROR_SHIFT;
+		inject |= SVM_EVENT_ERROR_VALID | (uint64_t)event->error_code
+							  << SVM_EVENT_ERROR_SHIFT;
 	vcpu->arch->vmcb->event_inject = inject;
 }
 
@@ -123,15 +126,15 @@ unsigned vendor_insn_length(const struct vcpu *vcpu)
 /* EXITINFO1 of a MOV CRx with decode assists. APM 2 "MOV CRx/DRx Intercepts". */
 #define CR_INFO_IS_MOV (1ull << 63)
 
-struct cr_access vendor_cr_access(const struct vcpu *vcpu)
+bool vendor_cr_is_write(const struct vcpu *vcpu)
 {
-	const struct exit_record *exit = vcpu->exit;
+	return vcpu->exit->code >= SVM_EXIT_CR0_WRITE;
+}
 
-	return (struct cr_access){
-		.write = exit->code >= SVM_EXIT_CR0_WRITE,
-		.is_mov = svm_features.decode_assists && exit->info1 & CR_INFO_IS_MOV,
-		.gpr = exit->info1 & 15,
-	};
+bool vendor_cr_mov_gpr(const struct vcpu *vcpu, uint8_t *gpr)
+{
+	*gpr = vcpu->exit->info1 & 15;
+	return svm_features.decode_assists && vcpu->exit->info1 & CR_INFO_IS_MOV;
 }
 
 /* APM 2 "IOIO Intercept Information". */

@@ -16,7 +16,7 @@
 #define CPUID_SVM_ASSISTS    (1u << 7)
 #define VM_CR_SVMDIS         (1u << 4)
 
-#define CPUID_7_EBX_INVPCID       (1u << 10)
+#define CPUID_7_EBX_INVPCID        (1u << 10)
 #define CPUID_80000008_EBX_INVLPGB (1u << 3)
 
 #define IOPM_PAGES  3u
@@ -33,11 +33,14 @@ static uint32_t max_leaf(uint32_t range)
 
 static void check_processor(void)
 {
-	if (max_leaf(0x80000000u) < CPUID_SVM || !(cpuid(CPUID_EXT_FEATURES, 0).ecx & CPUID_EXT_ECX_SVM))
-		fatal_config("this processor has no SVM (AMD-V), which the hypervisor runs the guest with; use an AMD "
+	if (max_leaf(0x80000000u) < CPUID_SVM ||
+		!(cpuid(CPUID_EXT_FEATURES, 0).ecx & CPUID_EXT_ECX_SVM))
+		fatal_config("this processor has no SVM (AMD-V), which the hypervisor runs the "
+			     "guest with; use an AMD "
 			     "processor, or in QEMU a model with it: -cpu EPYC,+svm,+npt");
 	if (rdmsr(X86_MSR_VM_CR) & VM_CR_SVMDIS)
-		fatal_config("SVM (AMD-V) is switched off by the firmware (VM_CR.SVMDIS); switch it on in the firmware's "
+		fatal_config("SVM (AMD-V) is switched off by the firmware (VM_CR.SVMDIS); switch "
+			     "it on in the firmware's "
 			     "setup (often called SVM mode or virtualization)");
 }
 
@@ -55,11 +58,13 @@ void vendor_init(bool nested)
 		.nested = nested,
 	};
 	if (nested && !svm_features.nested_paging)
-		fatal_config("option paging=npt: this processor has no nested paging; use paging=shadow, or in QEMU a "
+		fatal_config("option paging=npt: this processor has no nested paging; use "
+			     "paging=shadow, or in QEMU a "
 			     "model with it: -cpu EPYC,+svm,+npt");
 	wrmsr(X86_MSR_EFER, rdmsr(X86_MSR_EFER) | X86_EFER_SVME);
 	wrmsr(X86_MSR_VM_HSAVE, virt_to_phys(frames_alloc(1)));
-	/* From here on interrupts of any kind wait until the guest runs, or vendor_window() lets them in. */
+	/* From here on interrupts of any kind wait until the guest runs, or vendor_window() lets
+	 * them in. */
 	__asm__ volatile("clgi" : : : "memory");
 	io_map = frames_alloc(IOPM_PAGES);
 	msr_map = frames_alloc(MSRPM_PAGES);
@@ -87,55 +92,55 @@ void vendor_intercept_msr(uint32_t msr, bool reads, bool writes)
 /* One intercept, and why it has to be there. */
 struct intercept {
 	enum {
-		WORD_1 = 1,
+		WORD_0,
+		WORD_1,
 		WORD_2,
-		WORD_3,
-		NO_WORD, /* of a feature this processor does not have */
 	} word;
 	uint32_t bit;
 	const char *why;
 };
 
 static const struct intercept intercepts[] = {
-	{WORD_1, SVM_I1_NMI, "the monitor's request arrives as one; all others are handed on"},
-	{WORD_1, SVM_I1_SMI, "inside SMM intercepts would stay active and the firmware would meet them"},
-	{WORD_1, SVM_I1_CPUID, "hides SVM and what shadow paging does not do; OSXSAVE comes from the guest's CR4"},
-	{WORD_1, SVM_I1_INVLPGA, "SVM instruction: #UD; it would invalidate translations of our tag"},
-	{WORD_1, SVM_I1_IOIO, "the monitor's port is ours; power-off, sleep and reset are reported or refused"},
-	{WORD_1, SVM_I1_MSR, "EFER and the APIC's place are virtual; VM_*, SMM_* and memory routing are ours"},
-	{WORD_1, SVM_I1_TASK_SWITCH, "it loads CR3 from the TSS behind our back"},
-	{WORD_1, SVM_I1_SHUTDOWN, "a triple fault of the guest is reported instead of resetting the machine"},
-	{WORD_2, SVM_I2_VMRUN, "SVM instruction: #UD; the processor insists on this one"},
-	{WORD_2, SVM_I2_VMMCALL, "marks of the guest for measurements; others are #UD"},
-	{WORD_2, SVM_I2_VMLOAD, "SVM instruction: #UD; it reads any physical memory"},
-	{WORD_2, SVM_I2_VMSAVE, "SVM instruction: #UD; it writes any physical memory"},
-	{WORD_2, SVM_I2_STGI, "SVM instruction: #UD; the global interrupt flag is ours"},
-	{WORD_2, SVM_I2_CLGI, "SVM instruction: #UD; it would hold our NMIs for ever"},
-	{WORD_2, SVM_I2_SKINIT, "SVM instruction: #UD; it resets the processor into a loader"},
+	{WORD_0, SVM_I1_NMI, "the monitor's request arrives as one; all others are handed on"},
+	{WORD_0, SVM_I1_SMI,
+		"inside SMM intercepts would stay active and the firmware would meet them"},
+	{WORD_0, SVM_I1_CPUID,
+		"hides SVM and what shadow paging does not do; OSXSAVE comes from the guest's CR4"},
+	{WORD_0, SVM_I1_INVLPGA,
+		"SVM instruction: #UD; it would invalidate translations of our tag"},
+	{WORD_0, SVM_I1_IOIO,
+		"the monitor's port is ours; power-off, sleep and reset are reported or refused"},
+	{WORD_0, SVM_I1_MSR,
+		"EFER and the APIC's place are virtual; VM_*, SMM_* and memory routing are ours"},
+	{WORD_0, SVM_I1_TASK_SWITCH, "it loads CR3 from the TSS behind our back"},
+	{WORD_0, SVM_I1_SHUTDOWN,
+		"a triple fault of the guest is reported instead of resetting the machine"},
+	{WORD_1, SVM_I2_VMRUN, "SVM instruction: #UD; the processor insists on this one"},
+	{WORD_1, SVM_I2_VMMCALL, "marks of the guest for measurements; others are #UD"},
+	{WORD_1, SVM_I2_VMLOAD, "SVM instruction: #UD; it reads any physical memory"},
+	{WORD_1, SVM_I2_VMSAVE, "SVM instruction: #UD; it writes any physical memory"},
+	{WORD_1, SVM_I2_STGI, "SVM instruction: #UD; the global interrupt flag is ours"},
+	{WORD_1, SVM_I2_CLGI, "SVM instruction: #UD; it would hold our NMIs for ever"},
+	{WORD_1, SVM_I2_SKINIT, "SVM instruction: #UD; it resets the processor into a loader"},
 };
 
 /* With nested paging the guest has these for itself. */
 static const struct intercept shadow_intercepts[] = {
-	{WORD_1, SVM_I1_INVLPG, "a guest table changed and this address must show it"},
+	{WORD_0, SVM_I1_INVLPG, "a guest table changed and this address must show it"},
 };
 
 /* Only where the processor has the instruction: the bits are reserved otherwise. */
 static const struct intercept feature_intercepts[] = {
-	{WORD_3, SVM_I3_INVPCID, "hidden, like PCID: #UD"},
-	{WORD_3, SVM_I3_INVLPGB, "hidden: #UD; it invalidates on all processors without an exit there"},
-	{WORD_3, SVM_I3_TLBSYNC, "hidden, with INVLPGB: #UD"},
+	{WORD_2, SVM_I3_INVPCID, "hidden, like PCID: #UD"},
+	{WORD_2, SVM_I3_INVLPGB,
+		"hidden: #UD; it invalidates on all processors without an exit there"},
+	{WORD_2, SVM_I3_TLBSYNC, "hidden, with INVLPGB: #UD"},
 };
 
 static void intercept(struct vmcb *vmcb, const struct intercept *rows, size_t n_rows)
 {
-	for (size_t i = 0; i < n_rows; i++) {
-		if (rows[i].word == WORD_1)
-			vmcb->intercepts1 |= rows[i].bit;
-		else if (rows[i].word == WORD_2)
-			vmcb->intercepts2 |= rows[i].bit;
-		else
-			vmcb->intercepts3 |= rows[i].bit;
-	}
+	for (size_t i = 0; i < n_rows; i++)
+		vmcb->intercepts[rows[i].word] |= rows[i].bit;
 }
 
 static void set_intercepts(struct vmcb *vmcb)
@@ -151,7 +156,8 @@ static void set_intercepts(struct vmcb *vmcb)
 		intercept(vmcb, &feature_intercepts[1], 2);
 	if (svm_features.nested)
 		return;
-	intercept(vmcb, shadow_intercepts, sizeof(shadow_intercepts) / sizeof(shadow_intercepts[0]));
+	intercept(
+		vmcb, shadow_intercepts, sizeof(shadow_intercepts) / sizeof(shadow_intercepts[0]));
 	/* CR0, CR3, CR4: the guest's are virtual, the hardware's belong to the shadow tables. */
 	vmcb->intercept_cr_reads = 1u << 0 | 1u << 3 | 1u << 4;
 	vmcb->intercept_cr_writes = 1u << 0 | 1u << 3 | 1u << 4;
@@ -170,7 +176,7 @@ static void set_segments(struct vmcb_save *save, const struct guest_entry *entry
 	save->gs = data;
 	save->ss = data;
 	save->gdtr = (struct vmcb_segment){.limit = entry->gdt_limit, .base = entry->gdt_base};
-	save->ldtr = (struct vmcb_segment){.attributes = 0x82}; /* LDT */
+	save->ldtr = (struct vmcb_segment){.attributes = 0x82};                /* LDT */
 	save->tr = (struct vmcb_segment){.attributes = 0x8b, .limit = 0xffff}; /* busy TSS */
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Entering the guest, and everything that is done on every exit: this is the path whose instructions are counted.
+ * Entering the guest, and everything that is done on every exit: this is the path whose
+ * instructions are counted.
  */
 #include "hv/arch/svm/svm.h"
 #include "hv/vm/measure.h"
@@ -63,7 +64,8 @@ static enum exit_kind kind_of(uint64_t code)
 	}
 }
 
-/* The exit came while an event was being delivered: deliver it again, except INT n, which executes again. */
+/* The exit came while an event was being delivered: deliver it again, except INT n, which executes
+ * again. */
 static __attribute__((noinline)) void redeliver(struct vcpu *vcpu)
 {
 	struct vendor_event event;
@@ -110,7 +112,8 @@ umbra_hpa svm_exit(struct vcpu *vcpu)
 		read_nested_paging(vcpu);
 	if (unlikely(vmcb->exit_int_info & SVM_EVENT_VALID))
 		redeliver(vcpu);
-	/* TCG does a task switch without the exit: the guest then runs on its own tables, which must not last. */
+	/* TCG does a task switch without the exit: the guest then runs on its own tables, which
+	 * must not last. */
 	if (unlikely(vmcb->save.cr3 != vcpu->root))
 		vm_stop(vcpu, "the guest loaded CR3 by a task switch, which is not supported");
 	vm_exit(vcpu, likely(vmcb->exit_code == SVM_EXIT_PF) ? EXIT_PF : kind_of(vmcb->exit_code));
@@ -134,12 +137,13 @@ _Noreturn void vendor_loop(struct vcpu *vcpu)
 
 void vendor_window(void)
 {
-	/* An intercepted NMI or SMI stays pending. With GIF set and IF clear it arrives here: the NMI gate of the
-	 * hypervisor's IDT returns at once, SMM does its work. */
+	/* An intercepted NMI or SMI stays pending. With GIF set and IF clear it arrives here: the
+	 * NMI gate of the hypervisor's IDT returns at once, SMM does its work. */
 	__asm__ volatile("stgi\n\tnop\n\tnop\n\tclgi" : : : "memory");
 }
 
-void vendor_set_paging(struct vcpu *vcpu, const struct umbra_paging_regs *guest, enum umbra_shadow_mode mode)
+void vendor_set_paging(
+	struct vcpu *vcpu, const struct umbra_paging_regs *guest, enum umbra_shadow_mode mode)
 {
 	struct vmcb_save *save = &vcpu->arch->vmcb->save;
 	uint64_t cr4 = guest->cr4 | X86_CR4_PAE;
@@ -153,14 +157,15 @@ void vendor_set_paging(struct vcpu *vcpu, const struct umbra_paging_regs *guest,
 	if (mode == UMBRA_SHADOW_5LEVEL)
 		cr4 |= X86_CR4_LA57;
 	save->cr4 = cr4;
-	/* PG without PE ("paged real mode") is legal here. CD and NW are ours: NW alone is illegal, and a guest without
-	 * caches would only be slow. */
-	save->cr0 = (guest->cr0 & ~(X86_CR0_CD | X86_CR0_NW)) | X86_CR0_PG | X86_CR0_WP | X86_CR0_ET;
-	/* LME without LMA never appears in the VMCB: with PG set it would be long mode, or an invalid state. */
+	/* PG without PE ("paged real mode") is legal here. CD and NW are ours: NW alone is illegal,
+	 * and a guest without caches would only be slow. */
+	save->cr0 =
+		(guest->cr0 & ~(X86_CR0_CD | X86_CR0_NW)) | X86_CR0_PG | X86_CR0_WP | X86_CR0_ET;
+	/* LME without LMA never appears in the VMCB: with PG set it would be long mode, or an
+	 * invalid state. */
 	save->efer = (guest->efer & ~(X86_EFER_LME | X86_EFER_LMA)) | X86_EFER_SVME | X86_EFER_NXE;
 	if (is_long)
 		save->efer |= X86_EFER_LME | X86_EFER_LMA;
-	vendor_flush_tlb(vcpu);
 }
 
 void vendor_set_nested_root(struct vcpu *vcpu, umbra_hpa root)
@@ -177,12 +182,14 @@ void vendor_nested_set_efer(struct vcpu *vcpu, uint64_t efer)
 
 void vendor_flush_tlb(struct vcpu *vcpu)
 {
-	vcpu->arch->vmcb->tlb_control = svm_features.flush_by_asid ? SVM_TLB_FLUSH_ASID : SVM_TLB_FLUSH_ALL;
+	vcpu->arch->vmcb->tlb_control =
+		svm_features.flush_by_asid ? SVM_TLB_FLUSH_ASID : SVM_TLB_FLUSH_ALL;
 }
 
 void vendor_flush_gva(struct vcpu *vcpu, umbra_gva gva)
 {
 	(void)vcpu;
-	/* One tag for the whole guest, and INVLPGA minds no G bit: this is all address spaces at once. */
+	/* One tag for the whole guest, and INVLPGA minds no G bit: this is all address spaces at
+	 * once. */
 	__asm__ volatile("invlpga %0, %1" : : "a"(gva), "c"(SVM_ASID) : "memory");
 }

@@ -41,7 +41,7 @@ struct vmcb {
 	uint16_t intercept_cr_reads, intercept_cr_writes;
 	uint16_t intercept_dr_reads, intercept_dr_writes;
 	uint32_t intercept_exceptions;
-	uint32_t intercepts1, intercepts2, intercepts3;
+	uint32_t intercepts[3];
 	uint8_t reserved_018[0x040 - 0x018];
 	uint64_t iopm_base;
 	uint64_t msrpm_base;
@@ -81,7 +81,7 @@ static_assert(sizeof(struct vmcb) == 4096, "a VMCB is one page");
 #define VMCB_ATTR_L (1u << 9)
 #define VMCB_ATTR_D (1u << 10)
 
-/* Bits of intercepts1, intercepts2 and intercepts3. */
+/* Bits of intercepts[0], [1] and [2]. */
 #define SVM_I1_NMI         (1u << 1)
 #define SVM_I1_SMI         (1u << 2)
 #define SVM_I1_CPUID       (1u << 18)

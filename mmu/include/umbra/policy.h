@@ -24,8 +24,8 @@ struct umbra_policy {
 	bool large;                 /* map 2M shadow pages where guest and slots allow it */
 	bool emulate;               /* ask the host to emulate stores into non-leaf tables; off unshadows */
 	enum umbra_oos oos;         /* out-of-sync tables (S2) */
-	unsigned sticky;            /* flushes that an unsync table must be unchanged at before it is
-	                               write-protected again */
+	unsigned sticky;            /* flushes in a row that may find an unsync table unchanged; at
+	                               the next it is write-protected again */
 	unsigned prefetch;          /* entries looked at around a leaf fault, a power of two, 0 to 512 */
 	unsigned pool;              /* shadow pages; 0 means as many as the memory given holds */
 	enum umbra_replace replace;

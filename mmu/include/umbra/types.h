@@ -30,7 +30,6 @@ enum umbra_status {
 	UMBRA_NO_MEMORY,   /* the memory that was given is smaller than the call needs */
 	UMBRA_OVERLAP,     /* the slot overlaps another one */
 	UMBRA_TOO_MANY,    /* no slot or vCPU left */
-	UMBRA_UNSUPPORTED, /* the policy or processor model asks for what this build does not have */
 };
 
 /* What the vCPU does next. */
@@ -41,7 +40,7 @@ enum umbra_outcome {
 	                     store and hand it to umbra_guest_write(), or call umbra_unshadow() and resume. With
 	                     CR0.WP=0 and CR4.SMAP=1 it can be any memory a slot grants, a device's too */
 	UMBRA_MMIO,       /* the access touches memory that no slot grants, at .gpa */
-	UMBRA_SHUTDOWN,   /* the guest cannot go on (unused by this version's events) */
+	UMBRA_SHUTDOWN,   /* the guest cannot go on: it enters a paging mode that is not supported */
 };
 
 /* The kind of a guest memory access. */

@@ -5,7 +5,7 @@
  * Use: give memory (umbra_vm_create), grant memory to the guest (umbra_add_slot), make vCPUs
  * (umbra_vcpu_create), then for each exit of the virtual CPU call the function of that event and do
  * what its outcome says. Before entering the guest load umbra_root() into the hardware CR3 and run
- * in umbra_shadow_mode(), with CR0.WP=1 and EFER.NXE=1.
+ * in umbra_shadow_mode(), with CR0.WP=1 and EFER.NXE=1 (a processor without NX will not do).
  *
  * Locks: the library takes the VM's MMU lock itself; every function may be called from any CPU, a
  * vCPU's functions only by whoever runs that vCPU. Context: may not sleep, never blocks, no
@@ -30,10 +30,9 @@ struct umbra_config {
 	struct umbra_policy policy; /* begin from umbra_policy_default */
 	unsigned max_vcpus;         /* at least 1 */
 	unsigned maxphyaddr;        /* guest-physical address width, 32 to 52 */
-	bool no_nx;                 /* the processor has no NX bit; zero means it has */
 	bool no_1g;                 /* PDPTE.PS is reserved (no 1G pages); zero means it has them */
 	/*
-	 * The shadow tables themselves: @pool_pages pages of 4 KiB, page-aligned, contiguous for the CPU
+	 * The shadow tables themselves: @pool_pages pages of 4 KiB, page-aligned, zeroed, contiguous for the CPU
 	 * and in physical memory from @tables_hpa, below 4 GiB if any guest is to run unpaged, 32-bit
 	 * or PAE. Kept until destroy.
 	 */
@@ -58,8 +57,7 @@ struct umbra_config {
 size_t umbra_vm_meta_bytes(unsigned pool_pages, unsigned max_vcpus);
 size_t umbra_slot_meta_bytes(umbra_gfn first, uint64_t n_frames);
 
-/* BAD_ARG: a required field is missing, misaligned or out of range. NO_MEMORY: @meta_bytes too
- * small. UNSUPPORTED: a policy value this build does not have. There is no destroy: the VM owns
+/* BAD_ARG: a required field is missing, misaligned or out of range. NO_MEMORY: @meta_bytes too small. There is no destroy: the VM owns
  * nothing but the memory it was given; take that back when no CPU uses the tables any more. */
 UMBRA_MUST_CHECK enum umbra_status umbra_vm_create(const struct umbra_config *config,
 		struct umbra_vm **vm);
@@ -70,7 +68,8 @@ UMBRA_MUST_CHECK enum umbra_status umbra_add_slot(struct umbra_vm *vm, const str
 /* A vCPU in the state after reset: paging off (CR0=0x60000010). TOO_MANY. */
 UMBRA_MUST_CHECK enum umbra_status umbra_vcpu_create(struct umbra_vm *vm, struct umbra_vcpu **vcpu);
 
-/* Change policy at run time; shadows are forgotten. UNSUPPORTED, BAD_ARG: nothing changed. */
+/* Change policy at run time; shadows are forgotten. BAD_ARG (a value out of range, another pool size): nothing
+ * changed. */
 UMBRA_MUST_CHECK enum umbra_status umbra_set_policy(struct umbra_vm *vm,
 		const struct umbra_policy *policy);
 
@@ -107,13 +106,14 @@ struct umbra_page_fault {
 UMBRA_MUST_CHECK enum umbra_outcome umbra_page_fault(struct umbra_vcpu *vcpu,
 		const struct umbra_page_fault *fault, struct umbra_exit *out);
 
-/* MOV to CR3: new value as written. RESUME, or INJECT #GP(0) if a reserved bit is set (then nothing changed). The
+/* MOV to CR3: new value as written. RESUME, or nothing changed: INJECT #GP(0) if a reserved bit is set. The
  * hardware must forget all but global translations before the guest runs: the library asks for it through the host. */
 UMBRA_MUST_CHECK enum umbra_outcome umbra_load_cr3(struct umbra_vcpu *vcpu, uint64_t cr3,
 		struct umbra_exit *out);
 
 /* Any change of CR0, CR4 or EFER (and CR3 with them: reset, start of a guest). The embedder has
- * checked what is not about paging. RESUME, or INJECT #GP(0) (PAE PDPTEs with reserved bits; nothing changed). */
+ * checked what is not about paging. RESUME, or nothing changed: INJECT #GP(0) for reserved bits of CR3; SHUTDOWN for
+ * a mode that is not supported (this version: all but paging off and 4-level; PCID and protection keys). */
 UMBRA_MUST_CHECK enum umbra_outcome umbra_set_paging_regs(struct umbra_vcpu *vcpu,
 		const struct umbra_paging_regs *regs, struct umbra_exit *out);
 
@@ -140,7 +140,7 @@ void umbra_unshadow(struct umbra_vcpu *vcpu, umbra_gpa gpa);
 bool umbra_translate(struct umbra_vcpu *vcpu, umbra_gva gva, enum umbra_access access, bool user,
 		umbra_gpa *gpa, struct umbra_exit *out);
 
-/* Copy guest-physical memory; false (nothing copied) where a byte is in no RAM slot. May cross pages. */
+/* Copy guest-physical memory; false (the bytes before may be copied) where a byte is in no RAM slot. May cross pages. */
 bool umbra_read_guest(struct umbra_vm *vm, umbra_gpa gpa, void *bytes, size_t n_bytes);
 
 const struct umbra_stats *umbra_stats(const struct umbra_vm *vm);

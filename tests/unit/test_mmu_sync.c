@@ -1,0 +1,523 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Out-of-sync tables: written without exits, seen again exactly when the architecture says so. The
+ * guest writes its tables through a window that maps all of its table frames, as an operating
+ * system does.
+ */
+#include "tests/unit/mmu_host.h"
+
+#include "mmu/src/page.h"
+#include "mmu/src/slot.h"
+#include "mmu/src/sync.h"
+
+#define GVA    0x40000000ull
+#define WINDOW 0x7f0000000000ull /* gva of frame n is WINDOW + n pages */
+#define LEAF   (GPTE_RW | GPTE_AD)
+
+static struct host *new_host(enum umbra_oos oos, unsigned sticky)
+{
+	struct umbra_policy policy = host_plain_policy();
+	struct host *h;
+
+	policy.oos = oos;
+	policy.sticky = sticky;
+	h = host_new_policy(&policy);
+	for (uint64_t gfn = 0; gfn < DATA_GFN; gfn += 512)
+		host_map(h, h->root, WINDOW + gfn * 4096, 2, gpte_of(gfn, LEAF | X86_PTE_PS));
+	host_start(h, h->root);
+	return h;
+}
+
+static int setup_leaf(void **state)
+{
+	*state = new_host(UMBRA_OOS_LEAF, 100);
+	return 0;
+}
+
+static int setup_all(void **state)
+{
+	*state = new_host(UMBRA_OOS_ALL, 100);
+	return 0;
+}
+
+static umbra_gpa gpa_of(struct host *h, const uint64_t *entry)
+{
+	return (umbra_gpa)((const uint8_t *)entry - h->ram);
+}
+
+static umbra_gva window(struct host *h, const uint64_t *entry)
+{
+	return WINDOW + gpa_of(h, entry);
+}
+
+/* The guest's own store to one of its entries. */
+static struct host_result guest_sets(struct host *h, const uint64_t *entry, uint64_t gpte)
+{
+	return host_store(h, window(h, entry), gpte);
+}
+
+/* Map @gva to DATA_GFN + @n and use it; returns its last-level entry. */
+static uint64_t *used_page(struct host *h, uint64_t root, umbra_gva gva, unsigned n)
+{
+	host_map(h, root, gva, 1, gpte_of(DATA_GFN + n, LEAF));
+	if (h->vcpu->regs.cr3 >> 12 != root)
+		host_cr3(h, root);
+	assert_int_equal(host_access(h, gva, X86_PF_W).outcome, UMBRA_RESUME);
+	return host_gpte(h, root, gva, 1);
+}
+
+static uint64_t table_of(struct host *h, const uint64_t *entry)
+{
+	return gpa_of(h, entry) >> X86_PAGE_SHIFT;
+}
+
+/* ---- going out of sync ---- */
+
+static void a_last_level_table_is_written_without_exits_after_the_first(void **state)
+{
+	struct host *h = *state;
+	uint64_t *entry = used_page(h, h->root, GVA, 0);
+	uint64_t table = table_of(h, entry);
+
+	assert_false(host_is_unsync(h, table));
+	assert_int_equal(guest_sets(h, entry, gpte_of(DATA_GFN + 1, LEAF)).outcome, UMBRA_RESUME);
+	assert_true(host_is_unsync(h, table));
+	for (unsigned i = 1; i < ENTRIES; i++)
+		assert_int_equal(guest_sets(h, entry + i, gpte_of(DATA_GFN + i, LEAF)).faults, 0);
+	assert_int_equal(umbra_stats(h->vm)->mmu_unsync, 1);
+	/* The access that is mapped still goes where it went: the guest owes an invalidation. */
+	assert_int_equal(host_read_gfn(h, GVA), DATA_GFN);
+}
+
+static void only_the_policys_levels_go_out_of_sync(void **state)
+{
+	static const struct {
+		enum umbra_oos oos;
+		unsigned level;
+		enum umbra_outcome expect;
+	} cases[] = {
+		{UMBRA_OOS_OFF, 1, UMBRA_EMULATE},
+		{UMBRA_OOS_OFF, 4, UMBRA_EMULATE},
+		{UMBRA_OOS_LEAF, 1, UMBRA_RESUME},
+		{UMBRA_OOS_LEAF, 2, UMBRA_EMULATE},
+		{UMBRA_OOS_LEAF, 3, UMBRA_EMULATE},
+		{UMBRA_OOS_LEAF, 4, UMBRA_EMULATE},
+		{UMBRA_OOS_ALL, 1, UMBRA_RESUME},
+		{UMBRA_OOS_ALL, 2, UMBRA_RESUME},
+		{UMBRA_OOS_ALL, 3, UMBRA_RESUME},
+		{UMBRA_OOS_ALL, 4, UMBRA_RESUME},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct host *h = new_host(cases[i].oos, 1);
+		uint64_t *entry;
+
+		print_message("  case %zu\n", i);
+		used_page(h, h->root, GVA, 0);
+		entry = host_gpte(h, h->root, GVA, cases[i].level);
+		assert_int_equal(guest_sets(h, entry, *entry).outcome, cases[i].expect);
+		assert_int_equal(
+			host_is_unsync(h, table_of(h, entry)), cases[i].expect == UMBRA_RESUME);
+		host_free(h);
+	}
+}
+
+/* ---- what a flush shows ---- */
+
+static void each_kind_of_change_is_seen_after_a_cr3_load(void **state)
+{
+	static const struct {
+		uint64_t gpte;
+		enum umbra_outcome read, write;
+		uint64_t frame; /* where the accesses go, if they do */
+	} cases[] = {
+		{0, UMBRA_INJECT, UMBRA_INJECT, 0},
+		{(DATA_GFN + 7) << 12 | LEAF, UMBRA_RESUME, UMBRA_RESUME, DATA_GFN + 7},
+		{DATA_GFN << 12 | GPTE_RO | GPTE_AD, UMBRA_RESUME, UMBRA_INJECT, DATA_GFN},
+		{DATA_GFN << 12 | LEAF | 1ull << 50, UMBRA_INJECT, UMBRA_INJECT, 0},
+		{DATA_GFN << 12 | GPTE_RW, UMBRA_RESUME, UMBRA_RESUME, DATA_GFN},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct host *h = new_host(UMBRA_OOS_LEAF, 100);
+		uint64_t *entry = used_page(h, h->root, GVA, 0);
+
+		print_message("  case %zu\n", i);
+		guest_sets(h, entry, cases[i].gpte);
+		assert_int_equal(*entry, cases[i].gpte);
+		host_cr3(h, h->root);
+		assert_int_equal(host_access(h, GVA, 0).outcome, cases[i].read);
+		if (cases[i].read == UMBRA_RESUME) {
+			assert_int_equal(host_read_gfn(h, GVA), cases[i].frame);
+			assert_true(*entry & X86_PTE_A);
+		}
+		assert_int_equal(host_access(h, GVA, X86_PF_W).outcome, cases[i].write);
+		assert_int_equal(umbra_stats(h->vm)->mmu_sync_changed, 1);
+		host_free(h);
+	}
+}
+
+/* A and D that the guest cleared are set again by the next accesses, not by the flush. */
+static void an_accessed_bit_scan_finds_what_was_accessed_since(void **state)
+{
+	struct host *h = *state;
+	uint64_t *entry = used_page(h, h->root, GVA, 0);
+
+	used_page(h, h->root, GVA + 4096, 1);
+	guest_sets(h, entry, *entry & ~GPTE_AD);
+	guest_sets(h, entry + 1, *(entry + 1) & ~GPTE_AD);
+	host_cr3(h, h->root);
+	assert_int_equal(host_read_gfn(h, GVA), DATA_GFN);
+	assert_int_equal(entry[0] & GPTE_AD, X86_PTE_A);
+	assert_int_equal(entry[1] & GPTE_AD, 0);
+	host_access(h, GVA, X86_PF_W);
+	assert_int_equal(entry[0] & GPTE_AD, GPTE_AD);
+}
+
+static void invlpg_shows_the_change_at_its_address(void **state)
+{
+	struct host *h = *state;
+	uint64_t *entry = used_page(h, h->root, GVA, 0);
+
+	used_page(h, h->root, GVA + 4096, 1);
+	guest_sets(h, entry, gpte_of(DATA_GFN + 8, LEAF));
+	guest_sets(h, entry + 1, gpte_of(DATA_GFN + 9, LEAF));
+	host_reset_flushes(h);
+	host_invlpg(h, GVA);
+	assert_int_equal(h->flush_gva, 1);
+	assert_int_equal(h->flushed_gva, GVA);
+	assert_int_equal(host_read_gfn(h, GVA), DATA_GFN + 8);
+	assert_int_equal(host_read_gfn(h, GVA + 4096), DATA_GFN + 1);
+	host_invlpg(h, GVA + 4096);
+	assert_int_equal(host_read_gfn(h, GVA + 4096), DATA_GFN + 9);
+}
+
+static void without_a_service_for_one_address_all_is_flushed(void **state)
+{
+	struct host *h = host_new(
+		&(struct host_config){.policy = host_plain_policy(), .no_flush_gva = true});
+
+	(void)state;
+	host_start(h, h->root);
+	host_reset_flushes(h);
+	host_invlpg(h, GVA);
+	assert_int_equal(h->flush_vcpu, 1);
+	host_free(h);
+}
+
+/* It invalidates the paging-structure caches for every address. */
+static void invlpg_shows_changes_above_the_last_level_wherever_they_are(void **state)
+{
+	(void)state;
+	for (unsigned level = 2; level <= 4; level++) {
+		struct host *h = new_host(UMBRA_OOS_ALL, 100);
+		uint64_t twin = host_new_table(h);
+
+		used_page(h, h->root, GVA, 0);
+		/* The entry is turned to the tables of a twin. */
+		host_map(h, twin, GVA, 1, gpte_of(DATA_GFN + 6, LEAF));
+		assert_int_equal(guest_sets(h, host_gpte(h, h->root, GVA, level),
+					 *host_gpte(h, twin, GVA, level))
+					 .outcome,
+			UMBRA_RESUME);
+		assert_int_equal(host_read_gfn(h, GVA), DATA_GFN);
+		host_invlpg(h, 0x600000000000);
+		assert_int_equal(host_read_gfn(h, GVA), DATA_GFN + 6);
+		host_free(h);
+	}
+}
+
+/* INVLPG of a large page drops all of it, however it is mapped here. */
+static void invlpg_of_a_large_page_in_parts_flushes_all_its_parts(void **state)
+{
+	struct host *h = *state;
+	uint64_t *entry;
+
+	/* It cannot be one leaf: the tables lie in it. */
+	host_map(h, h->root, GVA, 2, gpte_of(0, LEAF | X86_PTE_PS));
+	host_access(h, GVA + 3 * 4096, 0);
+	host_access(h, GVA + 4 * 4096, 0);
+	assert_false(host_spte(h, GVA, 2) & X86_PTE_PS);
+	entry = host_gpte(h, h->root, GVA, 2);
+	guest_sets(h, entry, *entry & ~X86_PTE_W);
+	host_reset_flushes(h);
+	host_invlpg(h, GVA + 3 * 4096);
+	assert_true(host_flushes(h) > 0);
+}
+
+/* ---- faults and attaching ---- */
+
+static void a_fault_reads_memory_at_each_level(void **state)
+{
+	struct host *h = *state;
+	uint64_t *entry = used_page(h, h->root, GVA, 0);
+
+	/* From absent to present nobody has to flush. */
+	guest_sets(h, entry + 1, gpte_of(DATA_GFN + 1, GPTE_RW));
+	assert_int_equal(host_read_gfn(h, GVA + 4096), DATA_GFN + 1);
+	/* Nor from read-only to writable. */
+	guest_sets(h, entry + 2, gpte_of(DATA_GFN + 2, GPTE_RO));
+	assert_int_equal(host_read_gfn(h, GVA + 2 * 4096), DATA_GFN + 2);
+	guest_sets(h, entry + 2, gpte_of(DATA_GFN + 2, GPTE_RW));
+	assert_int_equal(host_access(h, GVA + 2 * 4096, X86_PF_W).outcome, UMBRA_RESUME);
+}
+
+/* SDM 3A "Invalidation of TLBs and Paging-Structure Caches": a page fault invalidates its address.
+ */
+static void after_an_injected_fault_the_address_shows_memory(void **state)
+{
+	struct host *h = *state;
+	uint64_t *entry;
+
+	host_map(h, h->root, GVA, 1, gpte_of(DATA_GFN, GPTE_RO | GPTE_AD));
+	assert_int_equal(host_read_gfn(h, GVA), DATA_GFN);
+	entry = host_gpte(h, h->root, GVA, 1);
+	guest_sets(h, entry, gpte_of(DATA_GFN + 4, GPTE_RO));
+	assert_int_equal(host_access(h, GVA, X86_PF_W).outcome, UMBRA_INJECT);
+	assert_int_equal(host_read_gfn(h, GVA), DATA_GFN + 4);
+	assert_int_equal(*entry & GPTE_AD, X86_PTE_A);
+}
+
+static void an_unsync_table_is_compared_when_it_is_linked_anew(void **state)
+{
+	struct host *h = *state;
+	uint64_t *entry = used_page(h, h->root, GVA, 0);
+
+	used_page(h, h->root, GVA + 4096, 1);
+	guest_sets(h, entry, gpte_of(DATA_GFN + 6, LEAF));
+	guest_sets(h, entry + 1, gpte_of(DATA_GFN + 7, LEAF));
+	/* The same table at a new place: nothing can be cached there. */
+	host_map(h, h->root, GVA + (1ull << 30), 2, gpte_of(table_of(h, entry), GPTE_RW));
+	assert_int_equal(host_read_gfn(h, GVA + (1ull << 30)), DATA_GFN + 6);
+	assert_int_equal(host_read_gfn(h, GVA + (1ull << 30) + 4096), DATA_GFN + 7);
+}
+
+static void so_is_one_below_the_table_that_is_linked_anew(void **state)
+{
+	const umbra_gva other = GVA + (1ull << 39);
+	struct host *h = *state;
+	uint64_t *entry = used_page(h, h->root, GVA, 0);
+
+	used_page(h, h->root, GVA + 4096, 1);
+	guest_sets(h, entry, gpte_of(DATA_GFN + 6, LEAF));
+	guest_sets(h, entry + 1, gpte_of(DATA_GFN + 7, LEAF));
+	/* The third level is synced, the last is not. */
+	host_words(h, h->root)[gva_index(other, 4)] = host_words(h, h->root)[gva_index(GVA, 4)];
+	assert_int_equal(host_read_gfn(h, other), DATA_GFN + 6);
+	assert_int_equal(host_read_gfn(h, other + 4096), DATA_GFN + 7);
+}
+
+static void an_invlpg_before_its_path_is_linked_is_not_lost(void **state)
+{
+	struct host *h = *state;
+	uint64_t second = host_new_table(h);
+	uint64_t *entry;
+
+	/* Two roots share all but the root, as kernels do. */
+	for (unsigned i = 0; i < ENTRIES; i++)
+		host_words(h, second)[i] = host_words(h, h->root)[i];
+	entry = used_page(h, h->root, GVA, 0);
+	used_page(h, h->root, GVA + 4096, 1);
+	host_words(h, second)[gva_index(GVA, 4)] = host_words(h, h->root)[gva_index(GVA, 4)];
+	host_cr3(h, second);
+	guest_sets(h, entry + 1, gpte_of(DATA_GFN + 7, LEAF));
+	host_invlpg(h, GVA + 4096);
+	/* This links the path; the neighbour has been invalidated and has to show memory. */
+	assert_int_equal(host_read_gfn(h, GVA), DATA_GFN);
+	assert_int_equal(host_read_gfn(h, GVA + 4096), DATA_GFN + 7);
+}
+
+/* ---- protecting again ---- */
+
+static void a_table_that_stays_unchanged_is_protected_again(void **state)
+{
+	struct host *h = new_host(UMBRA_OOS_LEAF, 2);
+	uint64_t *entry = used_page(h, h->root, GVA, 0);
+	unsigned flushes = 0;
+
+	(void)state;
+	guest_sets(h, entry, gpte_of(DATA_GFN + 1, LEAF));
+	host_cr3(h, h->root); /* changed */
+	while (host_is_unsync(h, table_of(h, entry)) && flushes < 10) {
+		host_reset_flushes(h);
+		host_cr3(h, h->root);
+		flushes++;
+	}
+	assert_true(flushes == 2 || flushes == 3);
+	assert_true(h->flush_all > 0); /* W was taken */
+	assert_int_equal(host_access(h, window(h, entry), X86_PF_W).faults, 1);
+	host_free(h);
+}
+
+static void a_table_that_is_written_between_flushes_is_not(void **state)
+{
+	struct host *h = new_host(UMBRA_OOS_LEAF, 1);
+	uint64_t *entry = used_page(h, h->root, GVA, 0);
+
+	(void)state;
+	for (unsigned i = 0; i < 10; i++) {
+		struct host_result result = guest_sets(h, entry, gpte_of(DATA_GFN + i, LEAF));
+
+		assert_int_equal(result.outcome, UMBRA_RESUME);
+		assert_int_equal(result.faults, i == 0);
+		host_cr3(h, h->root);
+		assert_int_equal(host_read_gfn(h, GVA), DATA_GFN + i);
+	}
+	assert_int_equal(umbra_stats(h->vm)->mmu_unsync, 1);
+	host_free(h);
+}
+
+/* More tables than can be unsync at a time: each write is seen at the next flush all the same. */
+static void as_many_tables_as_one_likes_can_be_written(void **state)
+{
+	enum { N = UNSYNC_MAX + 20 };
+	struct umbra_policy policy = host_plain_policy();
+	struct host *h;
+
+	(void)state;
+	policy.oos = UMBRA_OOS_LEAF;
+	policy.sticky = 100;
+	h = host_new(&(struct host_config){.policy = policy, .pool_pages = 256});
+	for (uint64_t gfn = 0; gfn < DATA_GFN; gfn += 512)
+		host_map(h, h->root, WINDOW + gfn * 4096, 2, gpte_of(gfn, LEAF | X86_PTE_PS));
+	host_start(h, h->root);
+	for (unsigned i = 0; i < N; i++)
+		used_page(h, h->root, GVA + i * 0x200000ull, i);
+	for (unsigned i = 0; i < N; i++) {
+		uint64_t *entry = host_gpte(h, h->root, GVA + i * 0x200000ull, 1);
+
+		assert_int_equal(guest_sets(h, entry, gpte_of(DATA_GFN + 200 + i, LEAF)).outcome,
+			UMBRA_RESUME);
+		assert_true(h->vm->n_unsync <= UNSYNC_MAX);
+	}
+	assert_int_equal(h->vm->n_unsync, UNSYNC_MAX);
+	host_cr3(h, h->root);
+	for (unsigned i = 0; i < N; i++)
+		assert_int_equal(host_read_gfn(h, GVA + i * 0x200000ull), DATA_GFN + 200 + i);
+	host_free(h);
+}
+
+/*
+ * The guest takes a writable mapping away and owes the flush. The frame then becomes a table, and
+ * is still written through the old translation. That must not go unseen: so the library has to
+ * flush when it protects, although no entry shows W any more.
+ */
+static void a_stale_writable_translation_does_not_outlive_the_protection_of_a_table(void **state)
+{
+	struct umbra_policy policy = host_plain_policy();
+	struct host *h = host_new_policy(&policy);
+	const umbra_gva table_gva = GVA + (1ull << 30);
+
+	(void)state;
+	host_start(h, h->root);
+	host_write_word(h, gpa_of(h, used_page(h, h->root, GVA, 0)), 0); /* no INVLPG */
+	host_words(h, DATA_GFN)[0] = gpte_of(DATA_GFN + 1, LEAF);
+	host_map(h, h->root, table_gva, 2, gpte_of(DATA_GFN, GPTE_RW));
+	host_reset_flushes(h);
+	assert_int_equal(host_read_gfn(h, table_gva), DATA_GFN + 1);
+	assert_true(h->flush_all > 0);
+	host_free(h);
+}
+
+/* ---- tables that go away ---- */
+
+static void a_table_that_loses_its_last_link_is_forgotten(void **state)
+{
+	struct host *h = *state;
+	uint64_t *entry = used_page(h, h->root, GVA, 0);
+	uint64_t table = table_of(h, entry);
+	uint64_t *above = host_gpte(h, h->root, GVA, 2);
+
+	assert_int_equal(host_shadows(h, table), 1);
+	host_write_word(h, gpa_of(h, above), 0);
+	assert_int_equal(host_shadows(h, table), 0);
+	/* And may be written like anything else. */
+	assert_int_equal(guest_sets(h, entry, 0).outcome, UMBRA_RESUME);
+	assert_false(host_is_unsync(h, table));
+}
+
+static void a_table_that_keeps_a_link_is_not_forgotten(void **state)
+{
+	struct host *h = *state;
+	uint64_t *entry = used_page(h, h->root, GVA, 0);
+	uint64_t table = table_of(h, entry);
+	uint64_t *above = host_gpte(h, h->root, GVA, 2);
+
+	host_map(h, h->root, GVA + (1ull << 30), 2, gpte_of(table, GPTE_RW));
+	host_read_gfn(h, GVA + (1ull << 30));
+	host_write_word(h, gpa_of(h, above), 0);
+	assert_int_equal(host_shadows(h, table), 1);
+	assert_int_equal(host_access(h, GVA + (1ull << 30), 0).faults, 0);
+}
+
+/* More links cut at once than are noted: none of it is an error, and nothing stays linked. */
+static void more_tables_than_are_noted_can_lose_their_links_at_once(void **state)
+{
+	enum { N = ORPHANS_MAX + 8 };
+	struct host *h = *state;
+	uint64_t *above;
+	uint64_t zeros[N] = {0};
+
+	for (unsigned i = 0; i < N; i++)
+		used_page(h, h->root, GVA + i * 0x200000ull, i);
+	above = host_gpte(h, h->root, GVA, 2);
+	assert_true(umbra_guest_write(h->vcpu, gpa_of(h, above), zeros, sizeof(zeros)));
+	host_check(h);
+	for (unsigned i = 0; i < N; i++)
+		assert_int_equal(host_access(h, GVA + i * 0x200000ull, 0).outcome, UMBRA_INJECT);
+}
+
+/* An unsync table that is forgotten leaves the list, and its frame can be a table again. */
+static void an_unsync_table_can_go_and_come_back(void **state)
+{
+	struct host *h = *state;
+	uint64_t *entry = used_page(h, h->root, GVA, 0);
+	uint64_t *above = host_gpte(h, h->root, GVA, 2);
+	uint64_t link = *above;
+
+	for (unsigned i = 0; i < 5; i++) {
+		guest_sets(h, entry, gpte_of(DATA_GFN + i, LEAF));
+		assert_int_equal(h->vm->n_unsync, 1);
+		host_write_word(h, gpa_of(h, above), 0);
+		assert_int_equal(h->vm->n_unsync, 0);
+		host_write_word(h, gpa_of(h, above), link);
+		assert_int_equal(host_read_gfn(h, GVA), DATA_GFN + i);
+		assert_false(host_is_unsync(h, table_of(h, entry)));
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+#define LEAF_T(name) cmocka_unit_test_setup_teardown(name, setup_leaf, host_teardown)
+#define ALL_T(name)  cmocka_unit_test_setup_teardown(name, setup_all, host_teardown)
+		LEAF_T(a_last_level_table_is_written_without_exits_after_the_first),
+		cmocka_unit_test(only_the_policys_levels_go_out_of_sync),
+		cmocka_unit_test(each_kind_of_change_is_seen_after_a_cr3_load),
+		LEAF_T(an_accessed_bit_scan_finds_what_was_accessed_since),
+		LEAF_T(invlpg_shows_the_change_at_its_address),
+		cmocka_unit_test(without_a_service_for_one_address_all_is_flushed),
+		cmocka_unit_test(invlpg_shows_changes_above_the_last_level_wherever_they_are),
+		LEAF_T(invlpg_of_a_large_page_in_parts_flushes_all_its_parts),
+		ALL_T(a_fault_reads_memory_at_each_level),
+		LEAF_T(after_an_injected_fault_the_address_shows_memory),
+		LEAF_T(an_unsync_table_is_compared_when_it_is_linked_anew),
+		LEAF_T(so_is_one_below_the_table_that_is_linked_anew),
+		LEAF_T(an_invlpg_before_its_path_is_linked_is_not_lost),
+		cmocka_unit_test(a_table_that_stays_unchanged_is_protected_again),
+		cmocka_unit_test(a_table_that_is_written_between_flushes_is_not),
+		cmocka_unit_test(as_many_tables_as_one_likes_can_be_written),
+		cmocka_unit_test(
+			a_stale_writable_translation_does_not_outlive_the_protection_of_a_table),
+		LEAF_T(a_table_that_loses_its_last_link_is_forgotten),
+		LEAF_T(a_table_that_keeps_a_link_is_not_forgotten),
+		LEAF_T(more_tables_than_are_noted_can_lose_their_links_at_once),
+		LEAF_T(an_unsync_table_can_go_and_come_back),
+#undef LEAF_T
+#undef ALL_T
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
