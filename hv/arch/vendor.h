@@ -49,6 +49,7 @@ struct __attribute__((aligned(64))) exit_record {
 	uint64_t rip;
 	uint64_t rflags;
 	uint32_t cpl;
+	enum exit_kind kind;
 };
 
 enum event_type {

@@ -24,7 +24,7 @@ struct cr_insn {
 
 /* The common ones by hand, since a guest executes one at every context switch: [REX] 0F 20 or 22,
  * ModRM. */
-static bool decode_mov(struct cr_insn *insn, uint64_t word)
+static inline bool decode_mov(struct cr_insn *insn, uint64_t word)
 {
 	unsigned rex_b = 0;
 
@@ -41,7 +41,7 @@ static bool decode_mov(struct cr_insn *insn, uint64_t word)
 	return (word & 0xfdff) == 0x200f;
 }
 
-static bool decode_other(struct vcpu *vcpu, struct cr_insn *insn)
+static bool decode_general(struct vcpu *vcpu, struct cr_insn *insn)
 {
 	struct x86_insn *general = &insn->general;
 
@@ -67,24 +67,26 @@ static bool decode_other(struct vcpu *vcpu, struct cr_insn *insn)
 	}
 }
 
+static __attribute__((noinline)) bool decode_other(struct vcpu *vcpu, struct cr_insn *insn)
+{
+	insn->length = (uint8_t)vendor_insn_length(vcpu);
+	if (!insn->length || !vendor_cr_mov_gpr(vcpu, &insn->gpr))
+		return decode_general(vcpu, insn);
+	insn->op = X86_OP_MOV_CR;
+	insn->write = vendor_cr_is_write(vcpu);
+	insn->wide = vendor_code_size(vcpu) == X86_CODE_64;
+	return true;
+}
+
 /* What was executed. Returns false if another instruction stands there now (or its fetch faults,
  * and that was injected): let it have its turn. */
-static bool find_insn(struct vcpu *vcpu, struct cr_insn *insn)
+static inline bool find_insn(struct vcpu *vcpu, struct cr_insn *insn)
 {
-	unsigned length = vendor_insn_length(vcpu);
 	uint64_t word;
 
-	if (length && vendor_cr_mov_gpr(vcpu, &insn->gpr)) {
-		insn->op = X86_OP_MOV_CR;
-		insn->write = vendor_cr_is_write(vcpu);
-		insn->wide = vendor_code_size(vcpu) == X86_CODE_64;
-		insn->length = (uint8_t)length;
-		return true;
-	}
 	if (!(memory_peek(vcpu, &word) && decode_mov(insn, word)) && !decode_other(vcpu, insn))
 		return false;
-	/* SMSW alone is for all. It must not have turned into something else under the hypervisor's
-	 * hands. */
+	/* SMSW alone is for all. It must not have turned into something else meanwhile. */
 	return insn->write == vendor_cr_is_write(vcpu) &&
 	       (insn->op == X86_OP_SMSW || vcpu->exit->cpl == 0);
 }

@@ -14,7 +14,7 @@ static bool is_canonical(const struct vcpu *vcpu, umbra_gva gva)
 
 /* INVLPG [register] of 64-bit code, which is what operating systems use: [REX] 0F 01, ModRM 00 111
  * register. */
-static bool decode_simple(const struct vcpu *vcpu, umbra_gva *gva, unsigned *length)
+static inline bool decode_simple(const struct vcpu *vcpu, umbra_gva *gva, unsigned *length)
 {
 	unsigned rex_b = 0;
 	unsigned rm;
@@ -36,10 +36,14 @@ static bool decode_simple(const struct vcpu *vcpu, umbra_gva *gva, unsigned *len
 
 /* Returns false if another instruction stands there now, or its fetch faults and that was injected.
  */
-static bool decode_any(struct vcpu *vcpu, umbra_gva *gva, unsigned *length)
+static __attribute__((noinline)) bool decode_other(
+	struct vcpu *vcpu, umbra_gva *gva, unsigned *length)
 {
 	struct x86_insn insn;
 
+	*length = vendor_insn_length(vcpu);
+	if (*length && vendor_invlpg_gva(vcpu, gva))
+		return true;
 	if (insn_decode(vcpu, &insn) != INSN_OK || insn.op != X86_OP_INVLPG)
 		return false;
 	*gva = insn_linear(vcpu, &insn);
@@ -49,11 +53,10 @@ static bool decode_any(struct vcpu *vcpu, umbra_gva *gva, unsigned *length)
 
 void exit_invlpg(struct vcpu *vcpu)
 {
-	unsigned length = vendor_insn_length(vcpu);
+	unsigned length;
 	umbra_gva gva;
 
-	if (!(length && vendor_invlpg_gva(vcpu, &gva)) && !decode_simple(vcpu, &gva, &length) &&
-		!decode_any(vcpu, &gva, &length))
+	if (!decode_simple(vcpu, &gva, &length) && !decode_other(vcpu, &gva, &length))
 		return;
 	if (is_canonical(vcpu, gva))
 		umbra_invlpg(vcpu->mmu, gva);

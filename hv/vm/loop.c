@@ -2,7 +2,7 @@
 /*
  * Every exit: count it, hand it to its family.
  */
-#include "hv/vm/measure.h"
+#include "hv/vm/vcpu.h"
 
 static exit_handler *const handlers[EXIT_KINDS] = {
 	[EXIT_PF] = exit_pf,
@@ -26,8 +26,7 @@ static exit_handler *const handlers[EXIT_KINDS] = {
 
 void vm_exit(struct vcpu *vcpu, enum exit_kind kind)
 {
-	if (unlikely(vcpu->measure))
-		measure_exit(vcpu, kind);
+	vcpu->exit->kind = kind;
 	vcpu->exits[kind]++;
 	handlers[kind](vcpu);
 }

@@ -1,15 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Histograms of exit costs. Adds nothing to what it measures but two time stamp reads and the
- * instructions that store them.
+ * Histograms of exit costs.
  */
 #include "hv/vm/measure.h"
 
-#include "hv/arch/cpu.h"
-
-/* Instructions of svm_loop_measured() that lie outside its two time stamps, VMRUN included: 2
- * after, 16 before. */
-#define MEASURE_UNSEEN 18u
+/* Instructions of svm_loop() from #VMEXIT to svm_exit(), and from its return to VMRUN: 17 and 17.
+ * svm_loop_measured() has 8 of its own between its two time stamps. */
+#define MEASURE_UNSEEN (17u + 17u - 8u)
 
 static const char *const class_names[MEASURE_CLASSES] = {
 	[MEASURE_PF_FIXED] = "pf_fixed",
@@ -25,18 +22,19 @@ void measure_init(struct vcpu *vcpu)
 	if (!option_number("measure", 0, 0, 1))
 		return;
 	vcpu->measure = frames_alloc(n_pages);
-	vcpu->measure->kind = EXIT_OTHER;
 }
 
-static enum measure_class classify(const struct measure *measure, const struct umbra_stats *now)
+static enum measure_class classify(const struct vcpu *vcpu, const struct umbra_stats *stats)
 {
-	switch (measure->kind) {
+	const struct measure *measure = vcpu->measure;
+
+	switch (vcpu->exit->kind) {
 	case EXIT_PF:
-		if (now->pf_fixed != measure->pf_fixed)
+		if (stats->pf_fixed != measure->pf_fixed)
 			return MEASURE_PF_FIXED;
-		return now->pf_guest != measure->pf_guest ? MEASURE_PF_GUEST : MEASURE_NONE;
+		return stats->pf_guest != measure->pf_guest ? MEASURE_PF_GUEST : MEASURE_NONE;
 	case EXIT_CR3:
-		return measure->is_write ? MEASURE_CR3 : MEASURE_NONE;
+		return vendor_cr_is_write(vcpu) ? MEASURE_CR3 : MEASURE_NONE;
 	case EXIT_INVLPG:
 		return MEASURE_INVLPG;
 	default:
@@ -55,25 +53,20 @@ static void book(struct measure_histogram *histogram, uint64_t ticks)
 	histogram->buckets[bucket < MEASURE_BUCKETS ? bucket : MEASURE_BUCKETS - 1]++;
 }
 
-void measure_exit(struct vcpu *vcpu, enum exit_kind kind)
+void measure_exit(struct vcpu *vcpu)
 {
-	uint64_t began = rdtsc();
 	struct measure *measure = vcpu->measure;
-	const struct umbra_stats *stats = vcpu->vm->mmu ? umbra_stats(vcpu->vm->mmu) : NULL;
+	const struct umbra_stats *stats;
+	enum measure_class class;
 
-	if (stats) {
-		enum measure_class class = classify(measure, stats);
-
-		if (class != MEASURE_NONE)
-			book(&measure->classes[class],
-				measure->tsc[0] - measure->start + MEASURE_UNSEEN);
-		measure->pf_fixed = stats->pf_fixed;
-		measure->pf_guest = stats->pf_guest;
-	}
-	measure->kind = kind;
-	measure->is_write = vendor_cr_is_write(vcpu);
-	/* Time stands still while this function works. */
-	measure->start = measure->tsc[1] + (rdtsc() - began);
+	if (vcpu->n_exits == 0 || !vcpu->vm->mmu)
+		return;
+	stats = umbra_stats(vcpu->vm->mmu);
+	class = classify(vcpu, stats);
+	if (class != MEASURE_NONE)
+		book(&measure->classes[class], measure->tsc[1] - measure->tsc[0] + MEASURE_UNSEEN);
+	measure->pf_fixed = stats->pf_fixed;
+	measure->pf_guest = stats->pf_guest;
 }
 
 static uint64_t median(const struct measure_histogram *histogram)

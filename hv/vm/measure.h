@@ -27,20 +27,16 @@ struct measure_histogram {
 };
 
 struct measure {
-	uint64_t tsc[2];     /* before VMRUN, after #VMEXIT: hv/arch/svm/enter.S */
-	uint64_t start;      /* of the exit being handled; later than tsc[1] by what measure_exit()
-				itself took */
-	enum exit_kind kind; /* of that exit */
-	bool is_write;
-	uint64_t pf_fixed, pf_guest; /* the library's counters at that exit */
+	uint64_t tsc[2];             /* around the handling of the last exit: hv/arch/svm/enter.S */
+	uint64_t pf_fixed, pf_guest; /* the library's counters before that exit */
 	struct measure_histogram classes[MEASURE_CLASSES];
 };
 
 /* Begin measuring if the option asks for it. Takes frames. Boot only. */
 void measure_init(struct vcpu *vcpu);
 
-/* An exit of @kind just came: book the one before. Only if vcpu->measure. */
-void measure_exit(struct vcpu *vcpu, enum exit_kind kind);
+/* Book the last exit; called at the beginning of the next one. */
+void measure_exit(struct vcpu *vcpu);
 
 /* Write ,"exit_cost":{...} to the monitor. Nothing if not measuring. */
 void measure_report(const struct vcpu *vcpu);

@@ -20,34 +20,51 @@ static bool is_user(const struct vcpu *vcpu)
 	return vcpu->exit->cpl == 3;
 }
 
-static uint64_t entry_at(umbra_hpa table, umbra_gva gva, unsigned shift)
+/* The entry for @gva, in a table of bits @shift and up, that @parent (an entry, or CR3) leads to.
+ */
+static inline uint64_t entry_of(uint64_t parent, umbra_gva gva, unsigned shift)
 {
-	const volatile uint64_t *entries = phys_to_virt(table);
+	const volatile uint64_t *table = phys_to_virt(parent & X86_PTE_FRAME);
 
-	return entries[gva >> shift & 511];
+	return table[gva >> shift & 511];
+}
+
+static inline umbra_gpa leaf_gpa(uint64_t entry, umbra_gva gva, unsigned shift)
+{
+	uint64_t offset_mask = (1ull << shift) - 1;
+
+	return (entry & X86_PTE_FRAME & ~offset_mask) | (gva & offset_mask);
 }
 
 /*
- * Where the shadow tables map @gva: what the processor has just fetched an instruction through, at
- * a fraction of the cost of asking the library. They are hardware tables like any other, only that
- * guest-physical is host-physical. Returns false if the entry is gone meanwhile.
+ * Where shadow tables map @gva: what the processor has just fetched an instruction through, at a
+ * fraction of the cost of asking the library. They are hardware tables like any other, only that
+ * guest-physical is host-physical. Returns false if the entry is gone meanwhile, and for tables
+ * that have not four levels.
  */
-static bool shadow_translate(const struct vcpu *vcpu, umbra_gva gva, umbra_gpa *gpa)
+static inline bool shadow_translate(const struct vcpu *vcpu, umbra_gva gva, umbra_gpa *gpa)
 {
-	unsigned shift = X86_PAGE_SHIFT + 9 * (vcpu->regs.efer & X86_EFER_LMA ? 3 : 2);
-	uint64_t offset_mask;
 	uint64_t entry;
 
-	if (vcpu->regs.efer & X86_EFER_LMA && vcpu->regs.cr4 & X86_CR4_LA57)
-		shift += 9;
-	/* The root of PAE paging is aligned to 32 bytes only. */
-	entry = entry_at(vcpu->root & ~31ull, gva, shift);
-	while (entry & X86_PTE_P && shift != X86_PAGE_SHIFT && !(entry & X86_PTE_PS)) {
-		shift -= 9;
-		entry = entry_at(entry & X86_PTE_FRAME, gva, shift);
+	if (!vcpu->mmu || !(vcpu->regs.efer & X86_EFER_LMA) || vcpu->regs.cr4 & X86_CR4_LA57)
+		return false;
+	entry = entry_of(vcpu->root, gva, 39);
+	if (!(entry & X86_PTE_P))
+		return false;
+	entry = entry_of(entry, gva, 30);
+	if (!(entry & X86_PTE_P))
+		return false;
+	if (entry & X86_PTE_PS) {
+		*gpa = leaf_gpa(entry, gva, 30);
+		return true;
 	}
-	offset_mask = (1ull << shift) - 1;
-	*gpa = (entry & X86_PTE_FRAME & ~offset_mask) | (gva & offset_mask);
+	entry = entry_of(entry, gva, 21);
+	if (entry & X86_PTE_P && !(entry & X86_PTE_PS)) {
+		entry = entry_of(entry, gva, 12);
+		*gpa = leaf_gpa(entry, gva, 12);
+	} else {
+		*gpa = leaf_gpa(entry, gva, 21);
+	}
 	return entry & X86_PTE_P;
 }
 
@@ -89,7 +106,7 @@ static bool fetch_part(
 	const uint8_t *from;
 	umbra_gpa gpa;
 
-	if (!(vcpu->mmu && shadow_translate(vcpu, gva, &gpa)) &&
+	if (!shadow_translate(vcpu, gva, &gpa) &&
 		!memory_translate(vcpu, gva, UMBRA_FETCH, &gpa, out))
 		return false;
 	from = code_at(vcpu->vm, gpa);
@@ -130,11 +147,13 @@ bool memory_peek(const struct vcpu *vcpu, uint64_t *word)
 	umbra_gva gva = vcpu->exit->rip;
 	umbra_gpa gpa;
 
-	if (vendor_code_size(vcpu) != X86_CODE_64 || page_left(gva) < sizeof(*word))
+	if (gva % X86_PAGE_SIZE > X86_PAGE_SIZE - sizeof(*word))
 		return false;
-	/* The direct map has the first 4 GiB, and RAM; nothing that the guest may not read is
-	 * mapped for it. */
-	if (!shadow_translate(vcpu, gva, &gpa) || (gpa >> 32 && !memory_ram(vcpu->vm, gpa)))
+	if (vendor_code_size(vcpu) != X86_CODE_64 || !shadow_translate(vcpu, gva, &gpa))
+		return false;
+	/* The direct map has the first 4 GiB, and RAM; what the guest may not read is in no table.
+	 */
+	if (gpa >> 32 && !memory_ram(vcpu->vm, gpa))
 		return false;
 	__builtin_memcpy(word, phys_to_virt(gpa), sizeof(*word));
 	return true;

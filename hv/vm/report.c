@@ -22,15 +22,15 @@ void report_guest(const struct vcpu *vcpu, const char *type, unsigned n_exits)
 {
 	uint64_t n = vcpu->n_exits < n_exits ? vcpu->n_exits : n_exits;
 
-	if (!vcpu->exit)
+	if (vcpu->n_exits == 0)
 		return;
 	report_registers(vcpu, type);
 	for (uint64_t i = vcpu->n_exits - n; i < vcpu->n_exits; i++) {
 		const struct exit_record *record = &vcpu->ring[i % EXIT_RING];
 
-		log_line(type, "exit %lu: code %lx info %lx %lx rip %lx rflags %lx cpl %u", i,
-			record->code, record->info1, record->info2, record->rip, record->rflags,
-			record->cpl);
+		log_line(type, "exit %lu: %s (%lx) info %lx %lx rip %lx rflags %lx cpl %u", i,
+			exit_kind_names[record->kind], record->code, record->info1, record->info2,
+			record->rip, record->rflags, record->cpl);
 	}
 }
 

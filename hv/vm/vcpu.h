@@ -58,8 +58,8 @@ struct vcpu {
 	uint64_t gpr[X86_GPRS]; /* first: hv/arch/svm/enter.S */
 	umbra_hpa root; /* of the shadow tables: the library's answer after every event. Unused with
 			   nested paging */
-	const struct exit_record *exit; /* the last one */
-	struct umbra_vcpu *mmu;         /* NULL with nested paging */
+	struct exit_record *exit; /* the last one */
+	struct umbra_vcpu *mmu;   /* NULL with nested paging */
 	struct vm *vm;
 	struct vendor_vcpu *arch;
 	struct measure *measure;       /* NULL unless the option measure=1 was given */

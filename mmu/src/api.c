@@ -169,19 +169,22 @@ bool umbra_translate(struct umbra_vcpu *vcpu, umbra_gva gva, enum umbra_access k
 bool umbra_read_guest(struct umbra_vm *vm, umbra_gpa gpa, void *bytes, size_t n_bytes)
 {
 	uint8_t *to = bytes;
+	uint64_t first = gpa >> X86_PAGE_SHIFT;
+	uint64_t last = (gpa + n_bytes - 1) >> X86_PAGE_SHIFT;
 
-	for (size_t done = 0; done < n_bytes;) {
-		const uint8_t *from = slot_pointer(slot_find(vm, (gpa + done) >> X86_PAGE_SHIFT),
-				gpa + done);
-		size_t here = X86_PAGE_SIZE - (gpa + done) % X86_PAGE_SIZE;
-
-		if (!from)
+	if (!n_bytes)
+		return true;
+	for (uint64_t gfn = first; gfn <= last; gfn++) {
+		if (!frame_of(vm, gfn))
 			return false;
-		if (here > n_bytes - done)
-			here = n_bytes - done;
-		for (size_t i = 0; i < here; i++)
-			to[done + i] = ((const volatile uint8_t *)from)[i];
-		done += here;
+	}
+	for (uint64_t gfn = first; gfn <= last; gfn++) {
+		umbra_gpa at = gfn == first ? gpa : gfn << X86_PAGE_SHIFT;
+		umbra_gpa end = gfn == last ? gpa + n_bytes : (gfn + 1) << X86_PAGE_SHIFT;
+		const volatile uint8_t *from = slot_pointer(slot_find(vm, gfn), at);
+
+		while (at++ < end)
+			*to++ = *from++;
 	}
 	return true;
 }

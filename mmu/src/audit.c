@@ -194,9 +194,9 @@ static bool i04_page(struct umbra_vm *vm, struct finding *f, uint32_t page, uint
 		uint64_t spte = set_read(vm, ref_page(ref), ref_index(ref));
 
 		if (!spte_present(spte) || is_leaf(vm, ref_page(ref), ref_index(ref)) ||
-				spte_child(vm, spte) != page)
+				spte_child(vm, spte) != page ||
+				++*links > (uint64_t)vm->n_pages * ENTRIES)
 			return found(f, "parent does not link here", vm, page, 0);
-		++*links;
 	}
 	for (unsigned i = 0; i < vm->n_vcpus; i++)
 		roots += vm->vcpus[i].root == page;
@@ -246,6 +246,18 @@ static bool rights_granted(const struct shadow_page *sp, uint64_t spte, uint64_t
 	return !(spte & ~may & (X86_PTE_W | X86_PTE_U)) && !(may & ~spte & X86_PTE_NX);
 }
 
+/* Does a link lead where the guest's entry does? */
+static bool right_child(const struct umbra_vm *vm, const struct shadow_page *sp, uint64_t spte,
+		uint64_t gpte)
+{
+	const struct shadow_page *child = &vm->pages[spte_child(vm, spte)];
+	unsigned level = page_level(sp);
+
+	return child->gfn == gpte_gfn(gpte, level) &&
+	       child->role == (gpte_terminal(gpte, level) ? spte_direct_role(gpte, level)
+							  : spte_table_role(sp->role, gpte));
+}
+
 static bool i05_entry(struct umbra_vm *vm, struct finding *f, uint32_t page, unsigned index)
 {
 	const struct shadow_page *sp = &vm->pages[page];
@@ -258,10 +270,8 @@ static bool i05_entry(struct umbra_vm *vm, struct finding *f, uint32_t page, uns
 		return true;
 	if (!(snapshot & X86_PTE_P) || !rights_granted(sp, spte, snapshot))
 		return found(f, "entry grants more than its snapshot", vm, page, index);
-	if (!spte_is_leaf(spte, level) && vm->pages[spte_child(vm, spte)].role !=
-			(gpte_terminal(snapshot, level) ? spte_direct_role(snapshot, level)
-							: spte_table_role(sp->role, snapshot)))
-		return found(f, "link to a page of another role", vm, page, index);
+	if (!spte_is_leaf(spte, level) && !right_child(vm, sp, spte, snapshot))
+		return found(f, "link to a page for something else", vm, page, index);
 	if (!synced(vm, sp))
 		return true;
 	gpte = gpte_load(&sp->guest[index]);
@@ -394,7 +404,10 @@ unsigned umbra_audit(struct umbra_vm *vm, char *why, size_t why_bytes)
 	unsigned broken = 0;
 	struct finding f;
 
-	mmu_lock(vm);
+	if (!mmu_lock_if_possible(vm)) {
+		put(why, why_bytes, 0, "the MMU lock is held: no audit");
+		return UMBRA_AUDIT_BUSY;
+	}
 	for (size_t i = 0; i < sizeof(audits) / sizeof(audits[0]) && !broken; i++) {
 		if (!audits[i].audit(vm, &f)) {
 			broken = audits[i].invariant;

@@ -98,6 +98,8 @@ enum umbra_outcome umbra_page_fault(struct umbra_vcpu *vcpu, const struct umbra_
 	outcome = look(vcpu, fault, out, &again);
 	if (again)
 		outcome = look(vcpu, fault, out, &again);
+	if (vm->stale_parts)
+		flush_later(vm);
 	mmu_unlock(vm);
 	audit_event(vm);
 	return outcome;

@@ -6,6 +6,8 @@ void flush_now(struct umbra_vm *vm)
 {
 	vm->flush_all = false;
 	vm->freed = false;
+	vm->stale_writable = false;
+	vm->stale_parts = false;
 	vm->stats.tlb_flush++;
 	vm->host->flush_tlb(vm->host_ctx, NULL);
 }
@@ -14,6 +16,10 @@ void flush_vcpu(struct umbra_vcpu *vcpu)
 {
 	struct umbra_vm *vm = vcpu->vm;
 
+	if (vm->n_vcpus == 1) {
+		flush_now(vm);
+		return;
+	}
 	vm->stats.tlb_flush++;
 	vm->host->flush_tlb(vm->host_ctx, vcpu);
 }
@@ -22,7 +28,7 @@ void flush_gva(struct umbra_vcpu *vcpu, umbra_gva gva)
 {
 	struct umbra_vm *vm = vcpu->vm;
 
-	if (vm->host->flush_gva)
+	if (vm->host->flush_gva && !vm->stale_parts)
 		vm->host->flush_gva(vm->host_ctx, vcpu, gva);
 	else
 		flush_vcpu(vcpu);

@@ -22,7 +22,7 @@ void flush_now(struct umbra_vm *vm);
 /* The guest flushed @vcpu (CR3 load and the like): pass it on. Lock: MMU lock held. */
 void flush_vcpu(struct umbra_vcpu *vcpu);
 
-/* The guest flushed one address. Lock: MMU lock held. */
+/* The guest flushed one address, and with it the page it is in, however large. Lock: MMU lock held. */
 void flush_gva(struct umbra_vcpu *vcpu, umbra_gva gva);
 
 #endif

@@ -17,6 +17,16 @@ static inline void mmu_lock(struct umbra_vm *vm)
 	}
 }
 
+/* Give up after a while: for a panic, whose CPU may hold the lock itself. */
+static inline bool mmu_lock_if_possible(struct umbra_vm *vm)
+{
+	for (unsigned tries = 0; tries < 1u << 20; tries++) {
+		if (!atomic_exchange_explicit(&vm->lock, 1, memory_order_acquire))
+			return true;
+	}
+	return false;
+}
+
 /* Settle what the event left over, then unlock. */
 static inline void mmu_unlock(struct umbra_vm *vm)
 {

@@ -35,9 +35,10 @@ uint32_t reclaim_pick(struct umbra_vm *vm)
 {
 	bool clock = vm->policy.replace == UMBRA_REPLACE_CLOCK;
 	uint32_t best = 0;
+	uint32_t last = 0;
 	unsigned candidates = 0;
 
-	/* Two rounds: the first may spare all. */
+	/* Two rounds: the first may spare all. If other CPUs use all of them meanwhile, any will do. */
 	for (unsigned looked = 0; looked < 2 * vm->n_pages; looked++) {
 		uint32_t page = vm->clock_hand;
 		const struct shadow_page *sp = &vm->pages[page];
@@ -47,6 +48,7 @@ uint32_t reclaim_pick(struct umbra_vm *vm)
 			continue;
 		if (!clock)
 			return page;
+		last = page;
 		if (test_and_clear_used(vm, page))
 			continue;
 		if (!best || rebuild_cost(sp) < rebuild_cost(&vm->pages[best]))
@@ -54,6 +56,5 @@ uint32_t reclaim_pick(struct umbra_vm *vm)
 		if (++candidates == CANDIDATES)
 			break;
 	}
-	UMBRA_ASSERT(vm, best);
-	return best;
+	return best ? best : last;
 }

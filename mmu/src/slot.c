@@ -31,7 +31,8 @@ static bool valid(const struct umbra_slot *pub)
 	if (pub->hfn.n >= MAX_GFN || pub->n_frames > MAX_GFN - pub->hfn.n)
 		return false;
 	if (pub->kind == UMBRA_SLOT_RAM)
-		return pub->host_va && pub->meta;
+		return pub->host_va && (uintptr_t)pub->host_va % X86_PAGE_SIZE == 0 && pub->meta &&
+		       (uintptr_t)pub->meta % _Alignof(struct frame) == 0;
 	return pub->kind == UMBRA_SLOT_DEVICE;
 }
 

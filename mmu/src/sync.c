@@ -73,6 +73,18 @@ static uint64_t changed_spte(struct umbra_vm *vm, uint32_t page, uint64_t spte, 
 	return (spte & keep) | bits | spte_leaf_bits(gpte, level);
 }
 
+/* The guest took rights from what @spte stood for: until it flushes, a TLB may hold them where no entry tells. */
+static void note_stale(struct umbra_vm *vm, unsigned level, uint64_t spte, uint64_t old_gpte)
+{
+	if (spte_is_leaf(spte, level)) {
+		vm->stale_writable |= spte & X86_PTE_W;
+	} else {
+		/* The large page may be this one, or anywhere below. */
+		vm->stale_parts = true;
+		vm->stale_writable |= gpte_terminal(old_gpte, level);
+	}
+}
+
 void sync_entry(struct umbra_vm *vm, uint32_t page, unsigned index, uint64_t gpte)
 {
 	struct shadow_page *sp = &vm->pages[page];
@@ -81,6 +93,8 @@ void sync_entry(struct umbra_vm *vm, uint32_t page, unsigned index, uint64_t gpt
 	uint64_t spte = set_read(vm, page, index);
 	bool usable = gpte_usable(page_format(vm, sp), gpte, level);
 
+	if (spte)
+		note_stale(vm, level, spte, old);
 	if (spte && usable && same_target(sp->role, old, gpte)) {
 		set_bits(vm, page, index, changed_spte(vm, page, spte, gpte));
 	} else if (spte) {
@@ -134,9 +148,9 @@ void sync_write_protect(struct umbra_vm *vm, uint64_t gfn)
 	struct frame *frame = frame_of(vm, gfn);
 	bool lost = false;
 
-	for (uint32_t ref = frame->rmap; ref; ref = vm->links[ref_page(ref)][ref_index(ref)].next)
+	for (uint32_t ref = frame->rmap; ref; ref = ref_link(vm, ref)->next)
 		lost |= set_read_only(vm, ref);
-	if (lost)
+	if (lost || vm->stale_writable)
 		flush_later(vm);
 }
 

@@ -155,6 +155,8 @@ static uint32_t link_table(struct umbra_vm *vm, uint32_t page, unsigned index, u
 		child = page_create(vm, gfn, role);
 	else if (vm->n_unsync)
 		sync_attach(vm, child);
+	/* The comparison may have read another entry than the one that is being linked. */
+	vm->snapshots[page][index] = gpte;
 	set_link(vm, page, index, child, spte_rights(role, gpte, false));
 	return child;
 }
@@ -287,17 +289,19 @@ static bool map_leaf(struct umbra_vm *vm, uint32_t page, unsigned index, uint64_
 	return changed;
 }
 
-/* Bring an entry on the way, and its snapshot, to the guest entry just read: a fault is a sync point. */
-static void refresh(struct umbra_vm *vm, uint32_t page, unsigned index, uint64_t gpte)
+/* Bring an entry on the way, and its snapshot, to the guest entry just read: a fault is a sync point. Returns true if
+ * the entry stood for another one. */
+static bool refresh(struct umbra_vm *vm, uint32_t page, unsigned index, uint64_t gpte)
 {
 	if (vm->snapshots[page][index] == gpte)
-		return;
+		return false;
 	if (set_read(vm, page, index)) {
 		sync_entry(vm, page, index, gpte);
-		return;
+		return true;
 	}
 	vm->snapshots[page][index] = gpte;
 	vm->pages[page].touched |= 1ull << (index >> GROUP_SHIFT);
+	return false;
 }
 
 bool tree_map(struct umbra_vcpu *vcpu, umbra_gva gva, const struct walk *walk, access_bits access,
@@ -305,7 +309,7 @@ bool tree_map(struct umbra_vcpu *vcpu, umbra_gva gva, const struct walk *walk, a
 {
 	struct umbra_vm *vm = vcpu->vm;
 	uint32_t page = walk->page;
-	bool linked = false;
+	bool changed = false;
 
 	for (unsigned level = page_level(&vm->pages[page]);; level--) {
 		uint32_t role = vm->pages[page].role;
@@ -315,10 +319,10 @@ bool tree_map(struct umbra_vcpu *vcpu, umbra_gva gva, const struct walk *walk, a
 
 		if (!(role & ROLE_DIRECT)) {
 			gpte = walk->gpte[level];
-			refresh(vm, page, index, gpte);
+			changed |= refresh(vm, page, index, gpte);
 			if (level > walk->leaf_level) {
 				page = link_table(vm, page, index, gpte);
-				linked = true;
+				changed = true;
 				continue;
 			}
 			bits = terminal_rights(vcpu, role, walk, access);
@@ -326,12 +330,12 @@ bool tree_map(struct umbra_vcpu *vcpu, umbra_gva gva, const struct walk *walk, a
 		if (level == 1 || (level == 2 && fits_large(vm, walk->gfn, target))) {
 			bits |= role & ROLE_DIRECT ? spte_direct_leaf_bits(role, level)
 						   : spte_leaf_bits(gpte, level);
-			return map_leaf(vm, page, index, bits, walk->gfn, target) || linked;
+			return map_leaf(vm, page, index, bits, walk->gfn, target) || changed;
 		}
 		/* The guest's page is larger than a leaf can be here: the parts hang in a direct page. */
 		role = role & ROLE_DIRECT ? (role & ~ROLE_PAE_ROOT) - 1
 					  : spte_direct_role(gpte, level);
 		page = link_direct(vm, page, index, walk->gfn & ~(level_frames(level) - 1), role, bits);
-		linked = true;
+		changed = true;
 	}
 }

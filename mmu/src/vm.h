@@ -143,6 +143,13 @@ struct umbra_vm {
 	_Atomic uint32_t lock;
 	bool flush_all;   /* rights were removed: flush every vCPU before unlocking */
 	bool freed;       /* a shadow page was freed since the last full flush */
+	/*
+	 * What the guest owes a flush for, while the entries no longer tell: a leaf that lost W may live on in a TLB (so that
+	 * protecting a frame must flush although no entry is writable), and so may the parts of what was one large page to
+	 * the guest (so that INVLPG of, or a fault at, one of its addresses must flush them all).
+	 */
+	bool stale_writable;
+	bool stale_parts;
 	struct umbra_policy policy;
 	struct umbra_stats stats;
 

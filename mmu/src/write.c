@@ -130,10 +130,10 @@ void umbra_unshadow(struct umbra_vcpu *vcpu, umbra_gpa gpa)
 {
 	struct umbra_vm *vm = vcpu->vm;
 	uint64_t gfn = gpa >> X86_PAGE_SHIFT;
-	struct frame *frame = frame_of(vm, gfn);
+	struct slot *slot = slot_find(vm, gfn);
 
 	mmu_lock(vm);
-	if (frame && frame->shadows) {
+	if (slot && slot->writable && slot->frames && slot_frame(slot, gfn)->shadows) {
 		note_gave_up(vcpu, gfn);
 		write_unshadow(vm, gfn);
 	}

@@ -21,6 +21,8 @@ static void flush_tlb(void *ctx, struct umbra_vcpu *vcpu)
 {
 	struct host *h = ctx;
 
+	if (!host_flushes(h))
+		h->created_before_flush = umbra_stats(h->vm)->mmu_shadow_created;
 	if (vcpu)
 		h->flush_vcpu++;
 	else

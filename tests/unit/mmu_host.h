@@ -67,9 +67,10 @@ struct host {
 	uint64_t next_table;
 
 	unsigned flush_all, flush_vcpu, flush_gva; /* calls */
-	umbra_gva flushed_gva;                     /* the last */
-	char panicked[240];                        /* what the last panic said */
-	jmp_buf *on_panic; /* where a panic goes on; NULL: it fails the test */
+	uint64_t created_before_flush; /* shadow pages, when the first of them was asked for */
+	umbra_gva flushed_gva;         /* the last */
+	char panicked[240];            /* what the last panic said */
+	jmp_buf *on_panic;             /* where a panic goes on; NULL: it fails the test */
 };
 
 /* What became of a memory access after all page faults it took. RESUME: it was done at @hpa. */

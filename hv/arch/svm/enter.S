@@ -66,36 +66,37 @@ svm_loop:
 /*
  * _Noreturn void svm_loop_measured(struct vcpu *vcpu, umbra_hpa vmcb_phys, uint64_t *tsc)
  *
- * Between the two time stamp reads lies all but 2 of the instructions after #VMEXIT and 16 before
- * VMRUN, that one included (MEASURE_UNSEEN in hv/vm/measure.c).
+ * What lies outside its two time stamps, or inside but only here, stands at MEASURE_UNSEEN in
+ * hv/vm/measure.c.
  */
 	.balign	16
 	.globl	svm_loop_measured
 svm_loop_measured:
 	push	%rdx
 	push	%rdi
-	push	%rdx /* only to align the stack */
+	sub	$8, %rsp
 	mov	%rsi, %rax
-1:	mov	%rax, %rsi
+1:	load_guest
+	vmrun	%rax
+	mov	8(%rsp), %rax
+	mov	%rdx, 16(%rax)
+	save_guest_but_rdx
+	mov	%rax, %rdi
+	call	measure_exit
 	mov	16(%rsp), %rcx
 	rdtsc
 	shl	$32, %rdx
 	or	%rdx, %rax
 	mov	%rax, (%rcx)
-	mov	%rsi, %rax
-	load_guest
-	vmrun	%rax
-	mov	8(%rsp), %rax
-	mov	%rdx, 16(%rax)
+	mov	8(%rsp), %rdi
+	call	svm_exit
+	mov	%rax, %rsi
+	mov	16(%rsp), %rcx
 	rdtsc
 	shl	$32, %rdx
-	or	%rax, %rdx
-	mov	16(%rsp), %rax
-	mov	%rdx, 8(%rax)
-	mov	8(%rsp), %rax
-	save_guest_but_rdx
-	mov	%rax, %rdi
-	call	svm_exit
+	or	%rdx, %rax
+	mov	%rax, 8(%rcx)
+	mov	%rsi, %rax
 	mov	8(%rsp), %rdi
 	jmp	1b
 

@@ -6,62 +6,45 @@
 #include "hv/arch/svm/svm.h"
 #include "hv/vm/measure.h"
 
-static enum exit_kind svm_insn_kind(uint64_t code)
-{
-	switch (code) {
-	case SVM_EXIT_INVLPGA:
-	case SVM_EXIT_VMRUN:
-	case SVM_EXIT_VMLOAD:
-	case SVM_EXIT_VMSAVE:
-	case SVM_EXIT_STGI:
-	case SVM_EXIT_CLGI:
-	case SVM_EXIT_SKINIT:
-	case SVM_EXIT_INVPCID:
-	case SVM_EXIT_INVLPGB:
-	case SVM_EXIT_TLBSYNC:
-		return EXIT_SVM_INSN;
-	default:
-		return EXIT_OTHER;
-	}
-}
+/* Exit codes below 256 to kinds; those that are not KNOWN are EXIT_OTHER. */
+#define KNOWN 0x80u
+
+static const uint8_t kinds[256] = {
+	[SVM_EXIT_CR0_READ + 0] = KNOWN | EXIT_CR0,
+	[SVM_EXIT_CR0_READ + 3] = KNOWN | EXIT_CR3,
+	[SVM_EXIT_CR0_READ + 4] = KNOWN | EXIT_CR4,
+	[SVM_EXIT_CR0_WRITE + 0] = KNOWN | EXIT_CR0,
+	[SVM_EXIT_CR0_WRITE + 3] = KNOWN | EXIT_CR3,
+	[SVM_EXIT_CR0_WRITE + 4] = KNOWN | EXIT_CR4,
+	[SVM_EXIT_INTR] = KNOWN | EXIT_INTR,
+	[SVM_EXIT_NMI] = KNOWN | EXIT_NMI,
+	[SVM_EXIT_SMI] = KNOWN | EXIT_SMI,
+	[SVM_EXIT_CPUID] = KNOWN | EXIT_CPUID,
+	[SVM_EXIT_INVLPG] = KNOWN | EXIT_INVLPG,
+	[SVM_EXIT_INVLPGA] = KNOWN | EXIT_SVM_INSN,
+	[SVM_EXIT_IOIO] = KNOWN | EXIT_IO,
+	[SVM_EXIT_MSR] = KNOWN | EXIT_MSR,
+	[SVM_EXIT_TASK_SWITCH] = KNOWN | EXIT_TASK_SWITCH,
+	[SVM_EXIT_SHUTDOWN] = KNOWN | EXIT_SHUTDOWN,
+	[SVM_EXIT_VMRUN] = KNOWN | EXIT_SVM_INSN,
+	[SVM_EXIT_VMMCALL] = KNOWN | EXIT_VMMCALL,
+	[SVM_EXIT_VMLOAD] = KNOWN | EXIT_SVM_INSN,
+	[SVM_EXIT_VMSAVE] = KNOWN | EXIT_SVM_INSN,
+	[SVM_EXIT_STGI] = KNOWN | EXIT_SVM_INSN,
+	[SVM_EXIT_CLGI] = KNOWN | EXIT_SVM_INSN,
+	[SVM_EXIT_SKINIT] = KNOWN | EXIT_SVM_INSN,
+	[SVM_EXIT_INVLPGB] = KNOWN | EXIT_SVM_INSN,
+	[SVM_EXIT_INVPCID] = KNOWN | EXIT_SVM_INSN,
+	[SVM_EXIT_TLBSYNC] = KNOWN | EXIT_SVM_INSN,
+};
 
 static enum exit_kind kind_of(uint64_t code)
 {
-	switch (code) {
-	case SVM_EXIT_CR0_WRITE + 3:
-	case SVM_EXIT_CR0_READ + 3:
-		return EXIT_CR3;
-	case SVM_EXIT_INVLPG:
-		return EXIT_INVLPG;
-	case SVM_EXIT_CR0_WRITE + 0:
-	case SVM_EXIT_CR0_READ + 0:
-		return EXIT_CR0;
-	case SVM_EXIT_CR0_WRITE + 4:
-	case SVM_EXIT_CR0_READ + 4:
-		return EXIT_CR4;
-	case SVM_EXIT_CPUID:
-		return EXIT_CPUID;
-	case SVM_EXIT_MSR:
-		return EXIT_MSR;
-	case SVM_EXIT_IOIO:
-		return EXIT_IO;
-	case SVM_EXIT_VMMCALL:
-		return EXIT_VMMCALL;
-	case SVM_EXIT_INTR:
-		return EXIT_INTR;
-	case SVM_EXIT_NMI:
-		return EXIT_NMI;
-	case SVM_EXIT_SMI:
-		return EXIT_SMI;
-	case SVM_EXIT_NPF:
+	if (code == SVM_EXIT_NPF)
 		return EXIT_NPF;
-	case SVM_EXIT_SHUTDOWN:
-		return EXIT_SHUTDOWN;
-	case SVM_EXIT_TASK_SWITCH:
-		return EXIT_TASK_SWITCH;
-	default:
-		return svm_insn_kind(code);
-	}
+	if (code >= sizeof(kinds) || !(kinds[code] & KNOWN))
+		return EXIT_OTHER;
+	return (enum exit_kind)(kinds[code] & ~KNOWN);
 }
 
 /* The exit came while an event was being delivered: deliver it again, except INT n, which executes
@@ -89,15 +72,18 @@ static __attribute__((noinline)) void read_nested_paging(struct vcpu *vcpu)
 
 static void record_exit(struct vcpu *vcpu, const struct vmcb *vmcb)
 {
-	struct exit_record *record = &vcpu->ring[vcpu->n_exits++ % EXIT_RING];
+	struct exit_record *record = vcpu->exit + 1;
 
+	if (record == &vcpu->ring[EXIT_RING])
+		record = vcpu->ring;
+	vcpu->exit = record;
+	vcpu->n_exits++;
 	record->code = vmcb->exit_code;
 	record->info1 = vmcb->exit_info1;
 	record->info2 = vmcb->exit_info2;
 	record->rip = vmcb->save.rip;
 	record->rflags = vmcb->save.rflags;
 	record->cpl = vmcb->save.cpl;
-	vcpu->exit = record;
 }
 
 umbra_hpa svm_exit(struct vcpu *vcpu)
@@ -127,6 +113,7 @@ _Noreturn void vendor_loop(struct vcpu *vcpu)
 {
 	struct vendor_vcpu *arch = vcpu->arch;
 
+	vcpu->exit = &vcpu->ring[EXIT_RING - 1];
 	arch->vmcb->save.rax = vcpu->gpr[X86_RAX];
 	arch->vmcb->save.rsp = vcpu->gpr[X86_RSP];
 	arch->vmcb->save.cr3 = vcpu->root;

@@ -26,8 +26,9 @@ extern struct svm_features svm_features;
 /* All of the guest runs under one address space tag. Not 0, which is the hypervisor's. */
 #define SVM_ASID 1u
 
-/* enter.S: run @vcpu for ever, first with the VMCB at @vmcb_phys. The second form also stores the
- * time stamp before VMRUN in tsc[0] and after #VMEXIT in tsc[1]. */
+/* enter.S: run @vcpu for ever, first with the VMCB at @vmcb_phys. The second form calls
+ * measure_exit() after every #VMEXIT and stores the time stamps before and after svm_exit() in
+ * tsc[0] and tsc[1]. */
 _Noreturn void svm_loop(struct vcpu *vcpu, umbra_hpa vmcb_phys);
 _Noreturn void svm_loop_measured(struct vcpu *vcpu, umbra_hpa vmcb_phys, uint64_t *tsc);
 

@@ -38,7 +38,8 @@ enum umbra_slot_kind {
 };
 
 /*
- * A range of guest frames and what backs it. Slots do not overlap. Memory in no slot is absent.
+ * A range of guest frames and what backs it. Slots overlap neither in guest nor in host frames: a table written through
+ * another gfn would not be seen. Memory in no slot is absent.
  */
 struct umbra_slot {
 	enum umbra_slot_kind kind;
@@ -46,7 +47,7 @@ struct umbra_slot {
 	umbra_hfn hfn;         /* first host frame; the range is physically contiguous */
 	uint64_t n_frames;
 	bool read_only;        /* writes are UMBRA_MMIO outcomes; zero means writable */
-	void *host_va;         /* RAM: the library's own mapping of the range; kept until destroy */
+	void *host_va;         /* RAM: the library's own mapping, page-aligned; kept until destroy */
 	void *meta;            /* RAM: umbra_slot_meta_bytes() of zeroed memory; kept until destroy */
 };
 

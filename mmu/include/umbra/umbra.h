@@ -140,15 +140,17 @@ void umbra_unshadow(struct umbra_vcpu *vcpu, umbra_gpa gpa);
 bool umbra_translate(struct umbra_vcpu *vcpu, umbra_gva gva, enum umbra_access access, bool user,
 		umbra_gpa *gpa, struct umbra_exit *out);
 
-/* Copy guest-physical memory; false (the bytes before may be copied) where a byte is in no RAM slot. May cross pages. */
+/* Copy guest-physical memory; false (nothing copied) where a byte is in no RAM slot. May cross pages. */
 bool umbra_read_guest(struct umbra_vm *vm, umbra_gpa gpa, void *bytes, size_t n_bytes);
 
 const struct umbra_stats *umbra_stats(const struct umbra_vm *vm);
 
 /*
  * Check the invariants of docs/INVARIANTS.md over the whole state. Returns 0, or the number N of a
- * broken invariant I<N>, with a sentence in @why. Slow: for tests, panics and the policy `audit`.
+ * broken invariant I<N>, with a sentence in @why; UMBRA_AUDIT_BUSY if the MMU lock is held and stays so, as in a panic
+ * inside the library. Slow: for tests, panics and the policy `audit`.
  */
+#define UMBRA_AUDIT_BUSY (~0u)
 unsigned umbra_audit(struct umbra_vm *vm, char *why, size_t why_bytes);
 
 #endif
