@@ -125,26 +125,53 @@ static void refuse(struct check *check, const char *what, const struct legal_why
 	lab_fail(check->fail, "illegal %s: %s; entries now:%s", what, why->text, entries);
 }
 
-/* The end of an access: what the library did to the entries of its path, then the verdicts. */
+/* An access that has ended: the question to the model, and what the library wrote for it. */
+struct trial {
+	struct oracle_cpu cpu;
+	struct oracle_memory memory;
+	struct legal_access what;
+	struct oracle_result path; /* what memory says now */
+	struct legal_change changes[5];
+	size_t n_changes;
+};
+
+static void begin_trial(
+	struct check *check, unsigned vcpu, const struct hw_access *access, struct trial *trial)
+{
+	trial->cpu = model_cpu(check, &check->regs[vcpu], access->ac);
+	trial->memory = model_memory(check);
+	trial->what =
+		(struct legal_access){vcpu, &trial->cpu, &trial->memory, model_access(access), 0};
+	trial->n_changes = 0;
+	oracle_access(&trial->cpu, &trial->memory, &trial->what.access, &trial->path);
+	for (unsigned i = 0; i < trial->path.n_entries; i++)
+		if (take_change(check, trial->path.entries[i].gpa & ~7ull,
+			    &trial->changes[trial->n_changes]))
+			trial->n_changes++;
+}
+
+/* Is @outcome legal? If not, @kind and @why say what is wrong. */
+static bool passes(struct check *check, const struct trial *trial,
+	const struct legal_outcome *outcome, const char **kind, struct legal_why *why)
+{
+	*kind = "outcome";
+	if (!legal_check(check->legal, &trial->what, outcome, why))
+		return false;
+	*kind = "A or D";
+	return legal_check_ad(
+		check->legal, &trial->what, outcome, trial->changes, trial->n_changes, why);
+}
+
 static void judge(struct check *check, unsigned vcpu, const struct hw_access *access,
 	const struct legal_outcome *outcome)
 {
-	const struct oracle_cpu cpu = model_cpu(check, &check->regs[vcpu], access->ac);
-	const struct oracle_memory memory = model_memory(check);
-	const struct legal_access what = {vcpu, &cpu, &memory, model_access(access), 0};
-	struct oracle_result path;
-	struct legal_change changes[5];
 	struct legal_why why = {""};
-	size_t n_changes = 0;
+	struct trial trial;
+	const char *kind;
 
-	oracle_access(&cpu, &memory, &what.access, &path);
-	for (unsigned i = 0; i < path.n_entries; i++)
-		if (take_change(check, path.entries[i].gpa & ~7ull, &changes[n_changes]))
-			n_changes++;
-	if (!legal_check(check->legal, &what, outcome, &why))
-		refuse(check, "outcome", &why, &path);
-	if (!legal_check_ad(check->legal, &what, outcome, changes, n_changes, &why))
-		refuse(check, "A or D", &why, &path);
+	begin_trial(check, vcpu, access, &trial);
+	if (!passes(check, &trial, outcome, &kind, &why))
+		refuse(check, kind, &why, &trial.path);
 }
 
 void check_translation(
@@ -164,55 +191,46 @@ void check_fault(
 	judge(check, vcpu, access, &outcome);
 }
 
-/* Remember the absent frame that @entry, if it is one, may map. */
-static void note_absent(struct check *check, uint64_t entry)
+/* Remember the frame in @entry: some day a stale translation to absent memory may come from it. */
+static void note_frame(struct check *check, uint64_t entry)
 {
-	uint64_t frame = entry & X86_PTE_FRAME;
+	uint64_t frame = (entry & X86_PTE_FRAME) >> X86_PAGE_SHIFT;
 
-	if (!(entry & X86_PTE_P))
-		return;
-	check->seen[check->n_seen++ % CHECK_SEEN] = frame;
+	if (entry & X86_PTE_P)
+		check->frames[frame * 0x9e3779b97f4a7c15ull >> 52] = frame << X86_PAGE_SHIFT | 1;
 }
 
-/* Could @access reach absent memory by a stale page of one of the frames ever written as entries?
- */
-static bool stale_absent(struct check *check, const struct legal_access *what, uint64_t *gpa)
+/* Was it legal to reach absent memory through @frame, the content of some entry of any level? */
+static bool passes_absent(struct check *check, const struct trial *trial, uint64_t frame)
 {
 	static const unsigned shifts[] = {12, 21, 30};
-	unsigned n_seen = check->n_seen < CHECK_SEEN ? check->n_seen : CHECK_SEEN;
 	struct legal_why why;
+	const char *kind;
 
-	for (unsigned i = 0; i < n_seen; i++) {
-		for (unsigned j = 0; j < 3; j++) {
-			uint64_t offset_mask = (1ull << shifts[j]) - 1;
-			struct legal_outcome outcome = {.outcome = ORACLE_OK};
+	for (unsigned i = 0; i < 3; i++) {
+		uint64_t offset_mask = (1ull << shifts[i]) - 1;
+		struct legal_outcome outcome = {.outcome = ORACLE_OK,
+			.gpa = (frame & ~offset_mask) | (trial->what.access.gva & offset_mask)};
 
-			outcome.gpa =
-				(check->seen[i] & ~offset_mask) | (what->access.gva & offset_mask);
-			if (memory_range_of(outcome.gpa) ||
-				!legal_check(check->legal, what, &outcome, &why))
-				continue;
-			*gpa = outcome.gpa;
+		if (!memory_range_of(outcome.gpa) && passes(check, trial, &outcome, &kind, &why))
 			return true;
-		}
 	}
 	return false;
 }
 
 void check_absent(struct check *check, unsigned vcpu, const struct hw_access *access)
 {
-	const struct oracle_cpu cpu = model_cpu(check, &check->regs[vcpu], access->ac);
-	const struct oracle_memory memory = model_memory(check);
-	const struct legal_access what = {vcpu, &cpu, &memory, model_access(access), 0};
-	struct oracle_result now;
-	uint64_t gpa;
+	struct trial trial;
 
-	oracle_access(&cpu, &memory, &what.access, &now);
-	gpa = now.gpa;
-	if ((now.outcome != ORACLE_OK || memory_range_of(gpa)) && !stale_absent(check, &what, &gpa))
-		lab_fail(check->fail, "gva 0x%" PRIx64 " reads as absent, but no entry says so",
-			access->gva);
-	check_translation(check, vcpu, access, gpa);
+	begin_trial(check, vcpu, access, &trial);
+	if (trial.path.outcome == ORACLE_OK && passes_absent(check, &trial, trial.path.gpa))
+		return;
+	for (unsigned i = 0; i < CHECK_FRAMES; i++)
+		if (check->frames[i] && passes_absent(check, &trial, check->frames[i] & ~1ull))
+			return;
+	refuse(check, "outcome",
+		&(struct legal_why){"absent memory was reached, and no entry leads there"},
+		&trial.path);
 }
 
 void check_wrote(struct check *check, uint64_t gpa, const void *bytes, size_t n_bytes)
@@ -236,7 +254,7 @@ void check_wrote(struct check *check, uint64_t gpa, const void *bytes, size_t n_
 		return;
 	for (size_t i = 0; i < n_words; i++) {
 		legal_note_write(check->legal, first + i * 8, before[i], after[i]);
-		note_absent(check, after[i]);
+		note_frame(check, after[i]);
 	}
 }
 

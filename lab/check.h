@@ -14,7 +14,7 @@
 #include "lab/memory.h"
 #include "umbra/umbra.h"
 
-#define CHECK_SEEN 1024u
+#define CHECK_FRAMES 4096u
 
 struct legal;
 
@@ -25,8 +25,7 @@ struct check {
 	bool no_1g;
 	enum lab_sabotage sabotage;
 	struct umbra_paging_regs regs[LAB_MAX_VCPUS];
-	uint64_t seen[CHECK_SEEN]; /* frames of the last present words written */
-	unsigned n_seen;
+	uint64_t frames[CHECK_FRAMES]; /* by hash: frames in present words written, bit 0 set */
 };
 
 /* Keeps @memory and @fail. @check must be zeroed; check_free() also after a failure. */

@@ -82,6 +82,11 @@ const struct option_row machine_options[] = {
 		.kind = OPTION_FLAG,
 		FIELD(icount),
 		.help = "deterministic: 1 ns of guest time is 1 instruction, the hypervisor's too"},
+	{.name = "measure",
+		.kind = OPTION_FLAG,
+		FIELD(measure),
+		.help = "time the hypervisor's exits: \"exit_cost\" in the statistics, in instructions\n"
+			"with --icount"},
 	{.name = "log",
 		.kind = OPTION_TEXT,
 		FIELD(log),

@@ -34,6 +34,7 @@ struct machine_config {
 	unsigned reserve_mib; /* the hypervisor's; 0 means as much as mem_mib usually needs */
 	unsigned timeout_s;   /* of real time; 0 means none */
 	bool icount;
+	bool measure;         /* the hypervisor times its exits */
 	bool marks;           /* the guest may call the hypervisor to mark points in time */
 	const char *policy;   /* "" means the library's default */
 	const char *cpu;      /* NULL means a default that fits accel */

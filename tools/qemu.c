@@ -79,9 +79,10 @@ static void add_boot(
 	if (image->hypervisor) {
 		add_pair(argv, "-kernel", copy_text(image->hypervisor));
 		add_pair(argv, "-append",
-			make_text("paging=%s reserve=%u%s%s monitor=0x2f8",
+			make_text("paging=%s reserve=%u%s%s%s monitor=0x2f8",
 				paging_names[config->paging], config_reserve_mib(config),
-				config->policy[0] ? " policy=" : "", config->policy));
+				config->policy[0] ? " policy=" : "", config->policy,
+				config->measure ? " measure=1" : ""));
 	} else {
 		add_pair(argv, "-kernel", copy_text(image->kernel_name));
 		add_pair(argv, "-append", copy_text(command_line));

@@ -90,6 +90,8 @@ int stats_write(
 		"guest_ns",
 		hypervisor ? json_integer_value(json_object_get(stats, "guest_ns"))
 			   : (json_int_t)real_ns);
+	if (root && json_object_get(stats, "exit_cost"))
+		json_object_set(root, "exit_cost", json_object_get(stats, "exit_cost"));
 	if (!root || json_dumpf(root, to, JSON_INDENT(2)) != 0 || fputc('\n', to) == EOF ||
 		fflush(to) != 0) {
 		say_error("cannot write the file of --stats (%m); is its disk full?");

@@ -312,7 +312,8 @@ static void without_wp_an_upper_entry_that_changes_its_w_counts_for_users(void *
 
 	host_regs(h, 0, 0);
 	map(h, 0, GPTE_RW);
-	upper = *host_gpte(h, h->root, GVA, 3);
+	/* With A: an entry that is merely replaced by one without is another story. */
+	upper = *host_gpte(h, h->root, GVA, 3) | X86_PTE_A;
 	for (unsigned round = 0; round < 3; round++) {
 		uint64_t gpa = (uint64_t)((uint8_t *)host_gpte(h, h->root, GVA, 3) - h->ram);
 

@@ -369,6 +369,22 @@ static void a_table_that_is_written_between_flushes_is_not(void **state)
 	host_free(h);
 }
 
+/* One unchanged flush is not two in a row. */
+static void only_flushes_in_a_row_count(void **state)
+{
+	struct host *h = new_host(UMBRA_OOS_LEAF, 1);
+	uint64_t *entry = used_page(h, h->root, GVA, 0);
+
+	(void)state;
+	guest_sets(h, entry, gpte_of(DATA_GFN + 9, LEAF));
+	for (unsigned i = 0; i < 10; i++) {
+		host_cr3(h, h->root);
+		host_cr3(h, h->root);
+		assert_int_equal(guest_sets(h, entry, gpte_of(DATA_GFN + i, LEAF)).faults, 0);
+	}
+	host_free(h);
+}
+
 /* More tables than can be unsync at a time: each write is seen at the next flush all the same. */
 static void as_many_tables_as_one_likes_can_be_written(void **state)
 {
@@ -452,6 +468,21 @@ static void a_table_that_keeps_a_link_is_not_forgotten(void **state)
 	assert_int_equal(host_access(h, GVA + (1ull << 30), 0).faults, 0);
 }
 
+/* Accessed bits are cleared all the time: what hangs below comes back, and is kept. */
+static void a_link_that_only_lost_its_a_keeps_what_is_below(void **state)
+{
+	struct host *h = *state;
+	uint64_t *entry = used_page(h, h->root, GVA, 0);
+	uint64_t *above = host_gpte(h, h->root, GVA, 2);
+	uint64_t created = umbra_stats(h->vm)->mmu_shadow_created;
+
+	host_write_word(h, gpa_of(h, above), *above & ~X86_PTE_A);
+	assert_int_equal(host_shadows(h, table_of(h, entry)), 1);
+	assert_int_equal(host_access(h, GVA, 0).faults, 1);
+	assert_true(*above & X86_PTE_A);
+	assert_int_equal(umbra_stats(h->vm)->mmu_shadow_created, created);
+}
+
 /* More links cut at once than are noted: none of it is an error, and nothing stays linked. */
 static void more_tables_than_are_noted_can_lose_their_links_at_once(void **state)
 {
@@ -508,11 +539,13 @@ int main(void)
 		LEAF_T(an_invlpg_before_its_path_is_linked_is_not_lost),
 		cmocka_unit_test(a_table_that_stays_unchanged_is_protected_again),
 		cmocka_unit_test(a_table_that_is_written_between_flushes_is_not),
+		cmocka_unit_test(only_flushes_in_a_row_count),
 		cmocka_unit_test(as_many_tables_as_one_likes_can_be_written),
 		cmocka_unit_test(
 			a_stale_writable_translation_does_not_outlive_the_protection_of_a_table),
 		LEAF_T(a_table_that_loses_its_last_link_is_forgotten),
 		LEAF_T(a_table_that_keeps_a_link_is_not_forgotten),
+		LEAF_T(a_link_that_only_lost_its_a_keeps_what_is_below),
 		LEAF_T(more_tables_than_are_noted_can_lose_their_links_at_once),
 		LEAF_T(an_unsync_table_can_go_and_come_back),
 #undef LEAF_T

@@ -347,6 +347,44 @@ static void memory_type_key_and_global_bit_reach_the_leaf(void **state)
 	}
 }
 
+/* The same bits but PS: a table, or the 2M that begin with it. */
+static void an_entry_can_turn_from_table_to_page_and_back_at_the_same_frame(void **state)
+{
+	struct host *h = *state;
+	uint64_t above = host_map(h, h->root, GVA, 2, gpte_of(DATA_GFN, GPTE_RW | GPTE_AD));
+	umbra_gpa gpa = above << 12 | gva_index(GVA, 2) * 8;
+
+	host_words(h, DATA_GFN)[3] = gpte_of(DATA_GFN + 600, GPTE_RW);
+	for (unsigned i = 0; i < 3; i++) {
+		host_write_word(h, gpa, gpte_of(DATA_GFN, GPTE_RW | GPTE_AD));
+		assert_int_equal(host_read_gfn(h, GVA + 3 * 4096), DATA_GFN + 600);
+		host_write_word(h, gpa, gpte_of(DATA_GFN, LARGE | GPTE_AD));
+		assert_int_equal(host_read_gfn(h, GVA + 3 * 4096), DATA_GFN + 3);
+	}
+}
+
+/* Each bit that the parts of a large page carry for it can change. */
+static void a_large_page_in_parts_can_change_its_memory_type(void **state)
+{
+	static const uint64_t bits[] = {
+		X86_PTE_PWT, X86_PTE_PCD, X86_PTE_G, 3ull << X86_PTE_PK_SHIFT, X86_PTE_PAT_LARGE};
+	struct host *h = *state;
+	uint64_t above = host_map(h, h->root, GVA, 2, LARGE | GPTE_AD);
+	umbra_gpa gpa = above << 12 | gva_index(GVA, 2) * 8;
+
+	host_read_gfn(h, GVA);
+	for (size_t i = 0; i < sizeof(bits) / sizeof(bits[0]); i++) {
+		uint64_t leaf = bits[i] == X86_PTE_PAT_LARGE ? X86_PTE_PAT_4K : bits[i];
+
+		host_write_word(h, gpa, LARGE | GPTE_AD | bits[i]);
+		host_read_gfn(h, GVA);
+		assert_true(host_spte(h, GVA, 1) & leaf);
+		host_write_word(h, gpa, LARGE | GPTE_AD);
+		host_read_gfn(h, GVA);
+		assert_false(host_spte(h, GVA, 1) & leaf);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -367,6 +405,8 @@ int main(void)
 		T(a_frame_used_at_several_levels_has_a_shadow_page_for_each),
 		cmocka_unit_test(without_paging_the_tree_maps_guest_physical_memory),
 		T(memory_type_key_and_global_bit_reach_the_leaf),
+		T(an_entry_can_turn_from_table_to_page_and_back_at_the_same_frame),
+		T(a_large_page_in_parts_can_change_its_memory_type),
 #undef T
 	};
 
