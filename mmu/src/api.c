@@ -95,6 +95,7 @@ enum umbra_status umbra_vm_create(const struct umbra_config *config, struct umbr
 	vm->absent_page = config->absent_page;
 	vm->host = config->host;
 	vm->host_ctx = config->host_ctx;
+	vm->descent_key = 1;
 	mode_init_formats(vm, config->maxphyaddr, config->no_1g);
 	page_init(vm);
 	*out = vm;

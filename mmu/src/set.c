@@ -46,6 +46,8 @@ void set_link(struct umbra_vm *vm, uint32_t page, unsigned index, uint32_t child
 void set_bits(struct umbra_vm *vm, uint32_t page, unsigned index, uint64_t spte)
 {
 	UMBRA_ASSERT(vm, !((set_read(vm, page, index) ^ spte) & (X86_PTE_P | SPTE_RMAP)));
+	if (!spte_is_leaf(spte, page_level(&vm->pages[page])))
+		vm->descent_key++;
 	store(vm, page, index, spte);
 }
 
@@ -99,6 +101,7 @@ uint32_t set_clear(struct umbra_vm *vm, uint32_t page, unsigned index)
 	if (spte & SPTE_RMAP) {
 		rmap_remove(vm, leaf_list(vm, page, index), ref);
 	} else if (!spte_is_leaf(spte, page_level(&vm->pages[page]))) {
+		vm->descent_key++;
 		child = spte_child(vm, spte);
 		rmap_remove(vm, &vm->pages[child].parents, ref);
 	}

@@ -165,6 +165,7 @@ static struct unsync_table *unsync_find(struct umbra_vm *vm, uint64_t gfn)
 
 static void unsync_remove(struct umbra_vm *vm, struct unsync_table *table)
 {
+	vm->n_unsync_upper -= table->non_leaf;
 	*table = vm->unsync[--vm->n_unsync];
 }
 
@@ -204,6 +205,15 @@ static void make_room(struct umbra_vm *vm)
 	protect_again(vm, victim);
 }
 
+static void note_level(struct umbra_vm *vm, struct unsync_table *table, uint32_t page)
+{
+	if (page_level(&vm->pages[page]) == 1 || table->non_leaf)
+		return;
+	table->non_leaf = true;
+	vm->n_unsync_upper++;
+	vm->descent_key++;
+}
+
 void sync_unsync(struct umbra_vm *vm, uint64_t gfn)
 {
 	struct unsync_table *table;
@@ -215,14 +225,12 @@ void sync_unsync(struct umbra_vm *vm, uint64_t gfn)
 	table = &vm->unsync[vm->n_unsync++];
 	*table = (struct unsync_table){.gfn = gfn};
 	for (uint32_t page = page_of_table(vm, gfn, 0); page; page = page_of_table(vm, gfn, page))
-		table->non_leaf |= page_level(&vm->pages[page]) > 1;
+		note_level(vm, table, page);
 }
 
 void sync_joined(struct umbra_vm *vm, uint32_t page)
 {
-	struct unsync_table *table = unsync_find(vm, vm->pages[page].gfn);
-
-	table->non_leaf |= page_level(&vm->pages[page]) > 1;
+	note_level(vm, unsync_find(vm, vm->pages[page].gfn), page);
 }
 
 void sync_forget(struct umbra_vm *vm, uint64_t gfn)

@@ -196,41 +196,62 @@ void tree_inherit(struct umbra_vm *vm, uint32_t from, uint32_t to)
 
 /* ---- the way down ---- */
 
-/*
- * The hottest loop there is: so it steps through pages by byte offsets, which are the same in the arrays of
- * tables and snapshots, and a shift away in that of pages.
- */
-void tree_descend(const struct umbra_vcpu *vcpu, umbra_gva gva, struct walk *walk)
+static void walk_from(const struct umbra_vm *vm, struct walk *walk, uint32_t page, unsigned level,
+		uint64_t all, uint64_t any)
+{
+	walk->top = level;
+	walk->page = page;
+	walk->table = vm->pages[page].guest;
+	walk->table_ro = vm->pages[page].guest_ro;
+	walk->all = all;
+	walk->any = any;
+}
+
+/* A 2M number has 43 bits, a page number fewer than 21 (POOL_MAX). */
+static uint64_t descent_tag(const struct umbra_vcpu *vcpu, umbra_gva gva)
+{
+	return gva >> 21 | (uint64_t)vcpu->root << 43;
+}
+
+static void descend(struct umbra_vcpu *vcpu, umbra_gva gva, struct walk *walk)
 {
 	const struct umbra_vm *vm = vcpu->vm;
-	const struct shadow_page *sp = &vm->pages[vcpu->root];
-	size_t offset = (size_t)vcpu->root * X86_PAGE_SIZE;
+	uint32_t page = vcpu->root;
 	unsigned level = vcpu->mode->levels;
-	unsigned shift = X86_PAGE_SHIFT + 9 * (level - 1);
 	uint64_t all = ~0ull;
 	uint64_t any = 0;
 
-	for (; level > 1; level--, shift -= 9) {
-		size_t index = gva >> shift & (ENTRIES - 1);
-		uint64_t spte = gpte_load((const char *)vm->tables + offset + index * 8);
-		uint64_t gpte = gpte_load(&sp->guest[index]);
+	for (; level > 1; level--) {
+		unsigned index = gva_index(gva, level);
+		uint64_t spte = set_read(vm, page, index);
+		uint64_t gpte = gpte_load(&vm->pages[page].guest[index]);
 
 		/* As in the snapshot, and not PS: then the shadow entry, if there is one, links to the table. */
-		if (!spte || (gpte & X86_PTE_PS) ||
-				gpte != gpte_load((const char *)vm->snapshots + offset + index * 8))
+		if (!spte || gpte != vm->snapshots[page][index] || (gpte & X86_PTE_PS))
 			break;
 		all &= gpte;
 		any |= gpte;
-		offset = (spte & X86_PTE_FRAME) - vm->tables_hpa;
-		sp = (const struct shadow_page *)((const char *)vm->pages +
-						  offset / X86_PAGE_SIZE * sizeof(*sp));
+		page = spte_child(vm, spte);
 	}
-	walk->top = level;
-	walk->page = (uint32_t)(offset / X86_PAGE_SIZE);
-	walk->table = sp->guest;
-	walk->table_ro = sp->guest_ro;
-	walk->all = all;
-	walk->any = any;
+	walk_from(vm, walk, page, level, all, any);
+	if (level == 1 && !vm->n_unsync_upper)
+		vcpu->descents[gva >> 21 & (DESCENTS - 1)] = (struct descent){
+			.tag = descent_tag(vcpu, gva),
+			.key = vm->descent_key,
+			.all = all,
+			.any = any,
+			.page = page,
+		};
+}
+
+void tree_descend(struct umbra_vcpu *vcpu, umbra_gva gva, struct walk *walk)
+{
+	const struct descent *known = &vcpu->descents[gva >> 21 & (DESCENTS - 1)];
+
+	if (known->tag == descent_tag(vcpu, gva) && known->key == vcpu->vm->descent_key)
+		walk_from(vcpu->vm, walk, known->page, 1, known->all, known->any);
+	else
+		descend(vcpu, gva, walk);
 }
 
 /* Rights of the entry that stands for the guest's terminal one, for this access. */
@@ -271,22 +292,17 @@ static uint32_t *large_rmap(const struct target *target, uint64_t gfn)
 static bool map_leaf(struct umbra_vm *vm, uint32_t page, unsigned index, uint64_t bits, uint64_t gfn,
 		const struct target *target)
 {
-	unsigned level = page_level(&vm->pages[page]);
+	bool large = bits & X86_PTE_PS && page_level(&vm->pages[page]) > 1;
 	uint64_t hfn = target->hfn;
 	uint32_t *rmap = target->frame ? &target->frame->rmap : NULL;
-	bool changed;
 
-	if (level == 2) {
+	if (large) {
 		hfn &= ~(uint64_t)(LARGE_FRAMES - 1);
 		rmap = large_rmap(target, gfn);
 	}
-	if (level == 2 ? !target->writable : !target_may_write(target))
+	if ((bits & X86_PTE_W) && !(large ? target->writable : target_may_write(target)))
 		bits &= ~X86_PTE_W;
-	changed = replace_leaf(vm, page, index, hfn << X86_PAGE_SHIFT | X86_PTE_P | X86_PTE_A | bits,
-			rmap);
-	if (level == 1 && vm->policy.prefetch > 1 && !page_direct(&vm->pages[page]))
-		prefetch_window(vm, page, index);
-	return changed;
+	return replace_leaf(vm, page, index, hfn << X86_PAGE_SHIFT | X86_PTE_P | X86_PTE_A | bits, rmap);
 }
 
 /* Bring an entry on the way, and its snapshot, to the guest entry just read: a fault is a sync point. Returns true if
@@ -330,7 +346,10 @@ bool tree_map(struct umbra_vcpu *vcpu, umbra_gva gva, const struct walk *walk, a
 		if (level == 1 || (level == 2 && fits_large(vm, walk->gfn, target))) {
 			bits |= role & ROLE_DIRECT ? spte_direct_leaf_bits(role, level)
 						   : spte_leaf_bits(gpte, level);
-			return map_leaf(vm, page, index, bits, walk->gfn, target) || changed;
+			changed |= map_leaf(vm, page, index, bits, walk->gfn, target);
+			if (vm->policy.prefetch > 1 && gpte && level == 1)
+				prefetch_window(vm, page, index);
+			return changed;
 		}
 		/* The guest's page is larger than a leaf can be here: the parts hang in a direct page. */
 		role = role & ROLE_DIRECT ? (role & ~ROLE_PAE_ROOT) - 1

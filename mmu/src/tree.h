@@ -24,7 +24,7 @@ bool tree_target(struct umbra_vm *vm, uint64_t gfn, struct target *target);
  * Begin a walk for @gva as far down as the shadow tree of @vcpu is known to stand for the guest's tables: every
  * entry passed is linked, and the guest's entry, read again here, is the one that it was linked for.
  */
-void tree_descend(const struct umbra_vcpu *vcpu, umbra_gva gva, struct walk *walk);
+void tree_descend(struct umbra_vcpu *vcpu, umbra_gva gva, struct walk *walk);
 
 /*
  * Make the shadow tree of @vcpu translate @gva as @walk, begun by tree_descend(), found it, for @access, to @target. A write gets W only if nothing

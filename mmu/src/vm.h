@@ -110,6 +110,19 @@ struct unsync_table {
 struct mode;
 
 /*
+ * What a descent from a root to a last-level table found, for the next fault in the same 2M: our paging-structure
+ * cache. Good while no link changed anywhere and every table above the last level is synced: while
+ * vm->descent_key is what it was.
+ */
+struct descent {
+	uint64_t tag; /* descent_tag() */
+	uint64_t key;
+	uint64_t all, any;
+	uint32_t page;
+};
+#define DESCENTS 16u
+
+/*
  * An access as far as translation cares, in one word: W, U and I as in a page fault's error code, and
  * ACCESS_AC for a supervisor's explicit data access with EFLAGS.AC=1.
  */
@@ -134,6 +147,7 @@ struct umbra_vcpu {
 	uint32_t root;      /* shadow page */
 	umbra_hpa root_hpa;
 	bool nxe, wp, smep, smap;
+	struct descent descents[DESCENTS]; /* by 2M number */
 	/* Frames whose stores the host could not emulate lately: the next one goes unsync, see write.c. */
 	uint64_t gave_up[GAVE_UP_MAX];
 	unsigned gave_up_next;
@@ -169,6 +183,8 @@ struct umbra_vm {
 	unsigned n_slots;
 	struct unsync_table unsync[UNSYNC_MAX];
 	unsigned n_unsync;
+	unsigned n_unsync_upper; /* of them: with a shadow above level 1 */
+	uint64_t descent_key;    /* changes with every link; never 0 */
 	uint32_t orphans[ORPHANS_MAX]; /* to be looked at before the event ends */
 	unsigned n_orphans;
 
