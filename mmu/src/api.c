@@ -175,6 +175,8 @@ bool umbra_read_guest(struct umbra_vm *vm, umbra_gpa gpa, void *bytes, size_t n_
 
 	if (!n_bytes)
 		return true;
+	if (gpa + n_bytes - 1 < gpa)
+		return false;
 	for (uint64_t gfn = first; gfn <= last; gfn++) {
 		if (!frame_of(vm, gfn))
 			return false;

@@ -29,6 +29,18 @@ void set_leaf(struct umbra_vm *vm, uint32_t page, unsigned index, uint64_t spte,
 	store(vm, page, index, spte);
 }
 
+void set_leaves(struct umbra_vm *vm, uint32_t page, unsigned index, unsigned n, uint64_t spte,
+		struct frame *frames)
+{
+	for (unsigned i = 0; i < n; i++, index++, spte += X86_PAGE_SIZE) {
+		uint64_t leaf = spte;
+
+		if (frames && frame_protected(&frames[i]))
+			leaf &= ~X86_PTE_W;
+		set_leaf(vm, page, index, leaf, frames ? &frames[i].rmap : NULL);
+	}
+}
+
 void set_link(struct umbra_vm *vm, uint32_t page, unsigned index, uint32_t child, uint64_t bits)
 {
 	UMBRA_ASSERT(vm, !set_read(vm, page, index));

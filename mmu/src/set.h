@@ -17,6 +17,13 @@ static inline uint64_t set_read(const struct umbra_vm *vm, size_t page, size_t i
 /* Fill the empty entry with leaf @spte. @rmap: list head of the frame (4K) or region (2M); NULL: not RAM. */
 void set_leaf(struct umbra_vm *vm, uint32_t page, unsigned index, uint64_t spte, uint32_t *rmap);
 
+/*
+ * Fill @n empty entries of a level-1 @page, from @index on, with leaves for consecutive frames, beginning with leaf @spte.
+ * @frames: their records, NULL if not RAM. W is left out where a frame is protected (I2).
+ */
+void set_leaves(struct umbra_vm *vm, uint32_t page, unsigned index, unsigned n, uint64_t spte,
+		struct frame *frames);
+
 /* Fill the empty entry with a link to @child, with @bits besides P, A and the address. */
 void set_link(struct umbra_vm *vm, uint32_t page, unsigned index, uint32_t child, uint64_t bits);
 

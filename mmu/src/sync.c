@@ -269,10 +269,9 @@ void sync_all(struct umbra_vm *vm)
 	}
 }
 
-void sync_path(struct umbra_vcpu *vcpu, umbra_gva gva)
+void sync_path(struct umbra_vm *vm, umbra_gva gva, const struct walk *walk)
 {
-	struct umbra_vm *vm = vcpu->vm;
-	uint32_t page = vcpu->root;
+	uint32_t page = walk->page;
 
 	for (;;) {
 		unsigned level = page_level(&vm->pages[page]);
@@ -292,12 +291,16 @@ void sync_path(struct umbra_vcpu *vcpu, umbra_gva gva)
 void sync_gva(struct umbra_vcpu *vcpu, umbra_gva gva)
 {
 	struct umbra_vm *vm = vcpu->vm;
+	struct walk walk;
 
-	for (unsigned i = 0; i < vm->n_unsync; i++) {
+	if (!vm->n_unsync)
+		return;
+	for (unsigned i = 0; i < vm->n_unsync && vm->n_unsync_upper; i++) {
 		if (vm->unsync[i].non_leaf)
 			sync_table(vm, vm->unsync[i].gfn);
 	}
-	sync_path(vcpu, gva);
+	tree_descend(vcpu, gva, &walk);
+	sync_path(vm, gva, &walk);
 }
 
 /* ---- orphans ---- */

@@ -109,12 +109,23 @@ static void prefetch_window(struct umbra_vm *vm, uint32_t page, unsigned index)
 static void fill_direct(struct umbra_vm *vm, uint32_t page)
 {
 	const struct shadow_page *sp = &vm->pages[page];
-	uint64_t bits = spte_direct_leaf_bits(sp->role, 1) | X86_PTE_W | X86_PTE_U;
-	struct target target;
+	uint64_t bits = spte_direct_leaf_bits(sp->role, 1) | X86_PTE_P | X86_PTE_U;
+	unsigned n;
 
-	for (unsigned i = 0; i < ENTRIES; i++) {
-		if (tree_target(vm, sp->gfn + i, &target))
-			install_4k(vm, page, i, bits, &target);
+	for (unsigned i = 0; i < ENTRIES; i += n) {
+		struct target target;
+		uint64_t run = 1;
+		uint64_t leaf = bits;
+
+		n = 1;
+		if (!tree_target(vm, sp->gfn + i, &target))
+			continue;
+		if (target.slot)
+			run = target.slot->first + target.slot->n_frames - (sp->gfn + i);
+		n = run < ENTRIES - i ? (unsigned)run : ENTRIES - i;
+		if (target.writable)
+			leaf |= X86_PTE_W;
+		set_leaves(vm, page, i, n, leaf | target.hfn << X86_PAGE_SHIFT, target.frame);
 	}
 }
 

@@ -247,6 +247,20 @@ static void invlpg_of_a_large_page_in_parts_flushes_all_its_parts(void **state)
 	assert_true(host_flushes(h) > 0);
 }
 
+static void so_does_a_fault_there(void **state)
+{
+	struct host *h = *state;
+	uint64_t *entry;
+
+	host_map(h, h->root, GVA, 2, gpte_of(0, LEAF | X86_PTE_PS));
+	host_access(h, GVA + 3 * 4096, 0);
+	entry = host_gpte(h, h->root, GVA, 2);
+	guest_sets(h, entry, *entry & ~X86_PTE_W);
+	host_reset_flushes(h);
+	assert_int_equal(host_access(h, GVA + 4 * 4096, X86_PF_W).outcome, UMBRA_INJECT);
+	assert_true(host_flushes(h) > 0);
+}
+
 /* ---- faults and attaching ---- */
 
 static void a_fault_reads_memory_at_each_level(void **state)
@@ -454,6 +468,26 @@ static void a_stale_writable_translation_does_not_outlive_the_protection_of_a_ta
 	host_free(h);
 }
 
+/* What was flushed is not flushed again: one flush pays for all that was freed or taken before. */
+static void a_flush_pays_all_debts(void **state)
+{
+	struct umbra_policy policy = host_plain_policy();
+	struct host *h = host_new_policy(&policy);
+	uint64_t *entry;
+
+	(void)state;
+	host_start(h, h->root);
+	entry = used_page(h, h->root, GVA, 0);
+	host_write_word(h, gpa_of(h, entry), 0);
+	umbra_unshadow(h->vcpu, gpa_of(h, entry));
+	host_cr3(h, h->root);
+	host_reset_flushes(h);
+	host_map(h, h->root, GVA + (1ull << 39), 1, gpte_of(DATA_GFN + 1, LEAF));
+	assert_int_equal(host_read_gfn(h, GVA + (1ull << 39)), DATA_GFN + 1);
+	assert_int_equal(host_flushes(h), 0);
+	host_free(h);
+}
+
 /* ---- tables that go away ---- */
 
 static void a_table_that_loses_its_last_link_is_forgotten(void **state)
@@ -549,6 +583,7 @@ int main(void)
 		cmocka_unit_test(without_a_service_for_one_address_all_is_flushed),
 		cmocka_unit_test(invlpg_shows_changes_above_the_last_level_wherever_they_are),
 		LEAF_T(invlpg_of_a_large_page_in_parts_flushes_all_its_parts),
+		LEAF_T(so_does_a_fault_there),
 		ALL_T(a_fault_reads_memory_at_each_level),
 		cmocka_unit_test(a_fault_goes_the_way_that_memory_says),
 		LEAF_T(after_an_injected_fault_the_address_shows_memory),
@@ -561,6 +596,7 @@ int main(void)
 		cmocka_unit_test(as_many_tables_as_one_likes_can_be_written),
 		cmocka_unit_test(
 			a_stale_writable_translation_does_not_outlive_the_protection_of_a_table),
+		cmocka_unit_test(a_flush_pays_all_debts),
 		LEAF_T(a_table_that_loses_its_last_link_is_forgotten),
 		LEAF_T(a_table_that_keeps_a_link_is_not_forgotten),
 		LEAF_T(a_link_that_only_lost_its_a_keeps_what_is_below),

@@ -222,6 +222,23 @@ static void an_unshadowed_running_root_goes_out_of_sync(void **state)
 	host_words(h, h->root)[0] = old;
 }
 
+/* A and D cannot be set in it: the shadow only behaves as if. */
+static void an_unshadowed_root_in_read_only_memory_goes_on(void **state)
+{
+	struct host *h = *state;
+
+	host_map(h, h->root, GVA, 1, gpte_of(DATA_GFN, LEAF));
+	host_words(h, ROM_GFN)[0] = host_words(h, h->root)[0] & ~GPTE_AD;
+	host_cr3(h, ROM_GFN);
+	assert_int_equal(host_read_gfn(h, GVA), DATA_GFN);
+	umbra_unshadow(h->vcpu, ROM_GFN << 12);
+	host_check(h);
+	for (unsigned i = 0; i < 3; i++) {
+		assert_int_equal(host_read_gfn(h, GVA), DATA_GFN);
+		host_cr3(h, ROM_GFN);
+	}
+}
+
 /*
  * The store needs the table it writes, at one level or several. Whoever emulates gives up each
  * time, so the library has to let it through in the end.
@@ -305,6 +322,7 @@ int main(void)
 		T(an_unshadowed_table_is_written_freely_and_used_again),
 		T(unshadowing_what_is_no_table_does_nothing),
 		T(an_unshadowed_running_root_goes_out_of_sync),
+		T(an_unshadowed_root_in_read_only_memory_goes_on),
 		cmocka_unit_test(
 			a_store_that_needs_its_own_table_is_done_although_nobody_emulates_it),
 		cmocka_unit_test(without_emulation_the_first_store_gives_the_table_up),
