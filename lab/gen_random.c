@@ -4,6 +4,7 @@
  * themselves and loop, and random edits, flushes and accesses on them. Owns its choice of frames
  * and addresses; what the choices lead to is for the model to judge.
  */
+#include "lab/gen_entry.h"
 #include "lab/gen_guest.h"
 
 #include "x86/x86.h"
@@ -13,51 +14,11 @@
 #include <string.h>
 
 #define N_INDICES   6u /* indices in use, the same at every level: addresses meet often */
-#define N_ROOTS     3u
 #define N_RECENT    16u
 #define WINDOW_SLOT 0x111u /* root index of the window through which the guest edits its tables */
 
-/* Table frames by the level they are made for; used at all levels all the same. */
-static const uint64_t table_gfns[] = {
-	0x10, 0x11, 0x12,                                      /* level 4: N_ROOTS of them */
-	0x13, 0x1f9, 0x100006,                                 /* level 3 */
-	0x14, 0x15, 0x16, 0x205, 0x601, 0x17,                  /* level 2 */
-	0x18, 0x19, 0x1a, 0x1b, 0x206, 0x207, 0x602, 0x10000a, /* level 1 */
-};
-#define N_TABLES (sizeof(table_gfns) / sizeof(table_gfns[0]))
-
-static const unsigned level_first[5] = {[4] = 0, [3] = 3, [2] = 6, [1] = 12};
-static const unsigned level_count[5] = {[4] = 3, [3] = 3, [2] = 6, [1] = 8};
-
 /* Tables of the window: one per level below the root's, mapping the low frames and some others. */
 static const uint64_t window_gfns[4] = {[3] = 0x1d, [2] = 0x1e, [1] = 0x1f};
-
-/* Frames with a meaning: bounds of ranges, absent ones, and host frame numbers of other things. */
-static const uint64_t odd_gfns[] = {
-	0x5f,
-	0x60,
-	0x1f7,
-	0x1f8,
-	0x407,
-	0x408,
-	0x903,
-	0x90a,
-	0x90b,
-	0xc00,
-	0xc03,
-	0xc04,
-	0x3000,
-	0x3001,
-	0x10123,
-	0x70007,
-	0x80000,
-	0xa0000,
-	0x100005,
-	0x100024,
-	0x100025,
-	0xfffffff,
-};
-#define N_ODD (sizeof(odd_gfns) / sizeof(odd_gfns[0]))
 
 struct random_guest {
 	enum lab_mode mode;
@@ -76,84 +37,6 @@ struct plan {
 	struct queue *queue;
 	unsigned vcpu;
 };
-
-static uint64_t pick_gfn(struct rng *rng)
-{
-	switch (rng_below(rng, 8)) {
-	case 0:
-		return odd_gfns[rng_below(rng, N_ODD)];
-	case 1:
-		return table_gfns[rng_below(rng, N_TABLES)];
-	case 2:
-		return 0x208 + rng_below(rng, 16);
-	case 3:
-		return 0x604 + rng_below(rng, 8);
-	default:
-		return 0x20 + rng_below(rng, 12);
-	}
-}
-
-static uint64_t pick_table(struct rng *rng, unsigned level)
-{
-	if (level < 1 || level > 4 || rng_percent(rng, 8))
-		return table_gfns[rng_below(rng, N_TABLES)];
-	return table_gfns[level_first[level] + rng_below(rng, level_count[level])];
-}
-
-static uint64_t maybe(struct rng *rng, unsigned percent, uint64_t bits)
-{
-	return rng_percent(rng, percent) ? bits : 0;
-}
-
-/* The flags of an entry of @level: upper entries deny less, else hardly anything would be allowed.
- */
-static uint64_t pick_flags(struct rng *rng, unsigned level)
-{
-	unsigned grant = level == 1 ? 75 : 92;
-	uint64_t flags = maybe(rng, 95, X86_PTE_P) | maybe(rng, grant, X86_PTE_W) |
-			 maybe(rng, grant, X86_PTE_U) | maybe(rng, 50, X86_PTE_A) |
-			 maybe(rng, 40, X86_PTE_D) | maybe(rng, 15, X86_PTE_G) |
-			 maybe(rng, level == 1 ? 10 : 3, X86_PTE_NX) | maybe(rng, 4, X86_PTE_PWT) |
-			 maybe(rng, 4, X86_PTE_PCD);
-
-	if (rng_percent(rng, 4))
-		flags |= (rng_u64(rng) & 0x7f) << 52; /* ignored */
-	if (rng_percent(rng, 4))
-		flags |= rng_u64(rng) & X86_PTE_PK;
-	if (rng_percent(rng, 1))
-		flags |= 1ull << (MACHINE_MAXPHYADDR + rng_below(rng, 52 - MACHINE_MAXPHYADDR));
-	return flags;
-}
-
-/* An entry for a table of @level. */
-static uint64_t pick_entry(struct rng *rng, unsigned level)
-{
-	uint64_t flags = pick_flags(rng, level);
-
-	if (rng_percent(rng, 1))
-		return rng_u64(rng);
-	if (level == 1)
-		return flags | maybe(rng, 5, X86_PTE_PAT_4K) | pick_gfn(rng) << X86_PAGE_SHIFT;
-	if (level == 2 && rng_percent(rng, 25)) {
-		static const uint64_t large_gfns[] = {
-			0x200, 0x200, 0x200, 0, 0x400, 0x600, 0x100000, 0x800, 0xc00};
-		uint64_t gfn = large_gfns[rng_below(rng, 9)] + maybe(rng, 3, 0x20);
-
-		return flags | X86_PTE_PS | maybe(rng, 8, X86_PTE_PAT_LARGE) |
-		       gfn << X86_PAGE_SHIFT;
-	}
-	if (level == 3 && rng_percent(rng, 6)) {
-		uint64_t gfn = maybe(rng, 30, 0x100000) + maybe(rng, 3, 0x200);
-
-		return flags | X86_PTE_PS | maybe(rng, 8, X86_PTE_PAT_LARGE) |
-		       gfn << X86_PAGE_SHIFT;
-	}
-	if (level == 4 && rng_percent(rng, 1))
-		return flags | X86_PTE_PS | pick_table(rng, 3) << X86_PAGE_SHIFT;
-	if (rng_percent(rng, 4))
-		return flags | pick_gfn(rng) << X86_PAGE_SHIFT;
-	return flags | pick_table(rng, level - 1) << X86_PAGE_SHIFT;
-}
 
 static unsigned pick_index(struct plan *plan)
 {
@@ -215,9 +98,9 @@ static uint64_t pick_gva(struct plan *plan)
 	uint64_t *recent = &plan->guest->recent[rng_below(rng, N_RECENT)];
 
 	if (!paged(plan))
-		return (pick_gfn(rng) << X86_PAGE_SHIFT | rng_below(rng, 4096)) & 0xffffffff;
+		return (entry_gfn(rng) << X86_PAGE_SHIFT | rng_below(rng, 4096)) & 0xffffffff;
 	if (rng_percent(rng, 12))
-		return window_gva(pick_table(rng, rng_below(rng, 5)) << X86_PAGE_SHIFT |
+		return window_gva(entry_table(rng, rng_below(rng, 5)) << X86_PAGE_SHIFT |
 				  rng_below(rng, 512) * 8);
 	if (rng_percent(rng, 50))
 		*recent = pick_page(plan);
@@ -246,40 +129,8 @@ static void plan_access(struct plan *plan)
 	step->implicit = step->cpl == 3 && step->kind != STEP_FETCH && rng_percent(rng, 8);
 	step->ac = rng_percent(rng, 40);
 	step->value =
-		rng_percent(rng, 60) ? pick_entry(rng, 1 + rng_below(rng, 4)) : rng_below(rng, 2);
+		rng_percent(rng, 60) ? entry_pick(rng, 1 + rng_below(rng, 4)) : rng_below(rng, 2);
 	set_operand(plan, step, pick_gva(plan));
-}
-
-/* An entry changed the way operating systems (and mistakes) change entries. */
-static uint64_t edited(struct rng *rng, uint64_t entry, unsigned level)
-{
-	/* What denies everything is repaired more often than not, else the tables wither. */
-	if ((!(entry & X86_PTE_P) || entry >> MACHINE_MAXPHYADDR) && rng_percent(rng, 80))
-		return pick_entry(rng, level) | X86_PTE_P;
-	switch (rng_below(rng, 14)) {
-	case 0:
-		return 0;
-	case 1:
-		return entry & ~X86_PTE_P;
-	case 2:
-		return entry & ~X86_PTE_W;
-	case 3:
-		return entry & ~(X86_PTE_A | X86_PTE_D);
-	case 4:
-		return entry & ~X86_PTE_A;
-	case 5:
-		return entry ^ X86_PTE_U;
-	case 6:
-		return entry ^ X86_PTE_NX;
-	case 7:
-		return entry | X86_PTE_P | X86_PTE_W | X86_PTE_U;
-	case 8:
-		return level == 2 ? (entry ^ X86_PTE_PS) & ~0x1ff000ull : entry ^ X86_PTE_G;
-	case 9:
-		return entry ^ (X86_PAGE_SIZE << rng_below(rng, 3));
-	default:
-		return pick_entry(rng, level);
-	}
 }
 
 /* A flush, at best the one that a change at @gva needs. */
@@ -297,12 +148,12 @@ static void plan_flush(struct plan *plan, uint64_t gva)
 			step->gva = gen_canonical(step->gva);
 	} else if (choice < 90) {
 		step = queue_add(plan->queue, STEP_CR3, plan->vcpu);
-		step->value = rng_percent(rng, 50)
-				      ? regs->cr3
-				      : table_gfns[rng_below(rng, N_ROOTS)] << X86_PAGE_SHIFT;
+		step->value = rng_percent(rng, 50) ? regs->cr3
+						   : entry_nth_table(4, rng_below(rng, ENTRY_ROOTS))
+							     << X86_PAGE_SHIFT;
 		if (rng_percent(rng, 3))
-			step->value = pick_gfn(rng) << X86_PAGE_SHIFT;
-		step->value |= maybe(rng, 3, X86_CR3_PWT) | maybe(rng, 1, 1ull << 45);
+			step->value = entry_gfn(rng) << X86_PAGE_SHIFT;
+		step->value |= entry_maybe(rng, 3, X86_CR3_PWT) | entry_maybe(rng, 1, 1ull << 45);
 	} else {
 		for (unsigned i = 0; i < 2; i++) {
 			step = queue_add(plan->queue, STEP_REGS, plan->vcpu);
@@ -318,10 +169,15 @@ static void plan_flush(struct plan *plan, uint64_t gva)
 static void plan_edit_store(struct plan *plan, uint64_t gpa, uint64_t value)
 {
 	struct rng *rng = plan->rng;
-	unsigned part = rng_percent(rng, 75) ? 8 : 1u << rng_below(rng, 3);
-	unsigned offset = part == 8 ? 0 : rng_below(rng, 8 / part) * part;
+	unsigned n_bytes = rng_percent(rng, 75) ? 8 : 1u << rng_below(rng, 4);
+	unsigned offset = n_bytes == 8 ? 0 : rng_below(rng, 8 / n_bytes) * n_bytes;
 	struct step *step;
 
+	/* Now and then parts of two entries at once. */
+	if (rng_percent(rng, 3) && gpa % X86_PAGE_SIZE < X86_PAGE_SIZE - 8) {
+		n_bytes = 8;
+		offset = 1 + rng_below(rng, 7);
+	}
 	if (rng_percent(rng, 10)) {
 		step = queue_add(plan->queue, STEP_POKE, plan->vcpu);
 		step->gpa = gpa + offset;
@@ -330,8 +186,21 @@ static void plan_edit_store(struct plan *plan, uint64_t gpa, uint64_t value)
 		step->gva = (paged(plan) ? window_gva(gpa) : gpa & 0xffffffff) + offset;
 		step->ac = true;
 	}
-	step->bytes = part;
+	step->bytes = n_bytes;
 	step->value = value >> (8 * offset);
+}
+
+/* An access to some byte of the page of @gva, mostly an allowed one. */
+static void plan_touch(struct plan *plan, uint64_t gva)
+{
+	struct rng *rng = plan->rng;
+	struct step *step =
+		queue_add(plan->queue, rng_percent(rng, 50) ? STEP_LOAD : STEP_STORE, plan->vcpu);
+
+	step->cpl = rng_percent(rng, 60) ? 3 : 0;
+	step->ac = rng_percent(rng, 80);
+	step->value = rng_u64(rng);
+	set_operand(plan, step, (gva & ~0xfffull) + rng_below(rng, 4096));
 }
 
 static void plan_edit(struct plan *plan)
@@ -343,17 +212,49 @@ static void plan_edit(struct plan *plan)
 	unsigned depth = rng_percent(rng, 60) ? n - 1 : rng_below(rng, n);
 	uint64_t entry = gen_word(plan->machine, gpas[depth]);
 
-	plan_edit_store(plan, gpas[depth], edited(rng, entry, 4 - depth));
+	plan_edit_store(plan, gpas[depth], entry_edited(rng, entry, 4 - depth));
 	if (rng_percent(rng, 65))
 		plan_flush(plan, gva);
-	for (unsigned i = rng_below(rng, 3); i > 0; i--) {
-		struct step *step = queue_add(
-			plan->queue, rng_percent(rng, 50) ? STEP_LOAD : STEP_STORE, plan->vcpu);
+	for (unsigned i = rng_below(rng, 3); i > 0; i--)
+		plan_touch(plan, gva);
+}
 
-		step->cpl = rng_percent(rng, 70) ? 3 : 0;
-		step->ac = true;
-		step->value = rng_u64(rng);
-		set_operand(plan, step, gva + rng_below(rng, 4096));
+/* Another address that shares most of the way with @gva, or its large page. */
+static uint64_t neighbour(struct plan *plan, uint64_t gva)
+{
+	unsigned shift = 12 + 9 * rng_below(plan->rng, 4);
+
+	if (rng_percent(plan->rng, 40))
+		return gva ^ (uint64_t)rng_below(plan->rng, 512) << 12;
+	return gen_canonical((gva & ~(511ull << shift)) | (uint64_t)pick_index(plan) << shift);
+}
+
+/*
+ * Changes at all levels of the way to one address as it was at first, in all orders with accesses
+ * and flushes: what was cut off goes on changing, and must not be seen any more.
+ */
+static void plan_storm(struct plan *plan)
+{
+	struct rng *rng = plan->rng;
+	uint64_t gva = pick_page(plan);
+	uint64_t gpas[4];
+	unsigned n = entry_path(plan, gva, gpas);
+
+	for (unsigned i = 4 + rng_below(rng, 10); i > 0; i--) {
+		unsigned choice = rng_below(rng, 100);
+		unsigned depth = rng_below(rng, n);
+
+		if (choice < 40)
+			plan_edit_store(plan, gpas[depth],
+				entry_edited(rng, gen_word(plan->machine, gpas[depth]), 4 - depth));
+		else if (choice < 65)
+			plan_touch(plan, gva);
+		else if (choice < 80)
+			plan_touch(plan, neighbour(plan, gva));
+		else if (choice < 84)
+			queue_add(plan->queue, STEP_SPECULATE, plan->vcpu)->gva = gva;
+		else
+			plan_flush(plan, rng_percent(rng, 60) ? gva : neighbour(plan, gva));
 	}
 }
 
@@ -361,13 +262,13 @@ static void plan_edit(struct plan *plan)
 static void plan_memset(struct plan *plan)
 {
 	struct rng *rng = plan->rng;
-	uint64_t gpa = pick_table(rng, 1 + rng_below(rng, 4)) << X86_PAGE_SHIFT;
+	uint64_t gpa = entry_table(rng, 1 + rng_below(rng, 4)) << X86_PAGE_SHIFT;
 	bool entries = rng_percent(rng, 50);
 	unsigned level = 1 + rng_below(rng, 4);
 	unsigned start = pick_index(plan);
 
 	for (unsigned i = start; i < 512 && i < start + 24; i++)
-		plan_edit_store(plan, gpa + i * 8, entries ? pick_entry(rng, level) : 0);
+		plan_edit_store(plan, gpa + i * 8, entries ? entry_pick(rng, level) : 0);
 }
 
 static void fill_regs(struct plan *plan, struct step *step)
@@ -377,19 +278,19 @@ static void fill_regs(struct plan *plan, struct step *step)
 	bool on = mode == LAB_MODE_4LEVEL || (mode == LAB_MODE_MIXED && rng_percent(rng, 70));
 	bool nx = rng_percent(rng, 85);
 
-	step->cr0 = 0x10 | maybe(rng, 70, X86_CR0_WP);
-	step->cr3 = table_gfns[rng_below(rng, N_ROOTS)] << X86_PAGE_SHIFT;
-	step->cr4 = maybe(rng, 75, X86_CR4_PGE) | maybe(rng, 30, X86_CR4_SMEP) |
-		    maybe(rng, 30, X86_CR4_SMAP);
+	step->cr0 = 0x10 | entry_maybe(rng, 70, X86_CR0_WP);
+	step->cr3 = entry_nth_table(4, rng_below(rng, ENTRY_ROOTS)) << X86_PAGE_SHIFT;
+	step->cr4 = entry_maybe(rng, 75, X86_CR4_PGE) | entry_maybe(rng, 30, X86_CR4_SMEP) |
+		    entry_maybe(rng, 30, X86_CR4_SMAP);
 	step->efer = nx ? X86_EFER_NXE : 0;
 	if (on) {
 		step->cr0 |= X86_CR0_PE | X86_CR0_PG;
 		step->cr4 |= X86_CR4_PAE;
 		step->efer |= X86_EFER_LME | X86_EFER_LMA;
 	} else {
-		step->cr0 |= maybe(rng, 70, X86_CR0_PE);
-		step->cr4 |= maybe(rng, 50, X86_CR4_PAE);
-		step->efer |= maybe(rng, 50, X86_EFER_LME);
+		step->cr0 |= entry_maybe(rng, 70, X86_CR0_PE);
+		step->cr4 |= entry_maybe(rng, 50, X86_CR4_PAE);
+		step->efer |= entry_maybe(rng, 50, X86_EFER_LME);
 	}
 }
 
@@ -403,12 +304,13 @@ static void plan_regs(struct plan *plan)
 	fill_regs(plan, step);
 	if (rng_percent(rng, 20))
 		return;
-	step->cr0 = regs->cr0 ^ maybe(rng, 50, X86_CR0_WP);
+	step->cr0 = regs->cr0 ^ entry_maybe(rng, 50, X86_CR0_WP);
 	step->cr3 = regs->cr3;
-	step->cr4 = regs->cr4 ^ (maybe(rng, 20, X86_CR4_SMEP) | maybe(rng, 20, X86_CR4_SMAP) |
-					maybe(rng, 20, X86_CR4_PGE));
+	step->cr4 = regs->cr4 ^
+		    (entry_maybe(rng, 20, X86_CR4_SMEP) | entry_maybe(rng, 20, X86_CR4_SMAP) |
+			    entry_maybe(rng, 20, X86_CR4_PGE));
 	step->efer = regs->efer;
-	step->efer ^= maybe(rng, 20, X86_EFER_NXE);
+	step->efer ^= entry_maybe(rng, 20, X86_EFER_NXE);
 }
 
 static void poke(struct plan *plan, uint64_t gfn, unsigned index, uint64_t value)
@@ -425,27 +327,32 @@ static void build_window(struct plan *plan)
 {
 	uint64_t flags = X86_PTE_P | X86_PTE_W | X86_PTE_A;
 
-	for (unsigned i = 0; i < N_ROOTS; i++)
-		poke(plan, table_gfns[i], WINDOW_SLOT, flags | window_gfns[3] << X86_PAGE_SHIFT);
+	for (unsigned i = 0; i < ENTRY_ROOTS; i++)
+		poke(plan, entry_nth_table(4, i), WINDOW_SLOT,
+			flags | window_gfns[3] << X86_PAGE_SHIFT);
 	poke(plan, window_gfns[3], 0, flags | window_gfns[2] << X86_PAGE_SHIFT);
 	poke(plan, window_gfns[2], 0, flags | window_gfns[1] << X86_PAGE_SHIFT);
 	for (unsigned i = 1; i < 4; i++)
 		poke(plan, window_gfns[2], i,
-			flags | X86_PTE_PS | (uint64_t)i << 21 | maybe(plan->rng, 50, X86_PTE_G));
+			flags | X86_PTE_PS | (uint64_t)i << 21 |
+				entry_maybe(plan->rng, 50, X86_PTE_G));
 	for (unsigned i = 0; i < 0x30; i++)
 		poke(plan, window_gfns[1], i,
 			flags | (uint64_t)i << X86_PAGE_SHIFT |
-				maybe(plan->rng, 30, X86_PTE_G | X86_PTE_D));
+				entry_maybe(plan->rng, 30, X86_PTE_G | X86_PTE_D));
 	poke(plan, window_gfns[1], 0x1f9, flags | 0x1f9ull << X86_PAGE_SHIFT);
 }
 
 static void build_tables(struct plan *plan)
 {
-	for (unsigned level = 4; level >= 1; level--)
-		for (unsigned i = 0; i < level_count[level]; i++)
+	for (unsigned level = 4; level >= 1; level--) {
+		uint64_t gfn;
+
+		for (unsigned i = 0; (gfn = entry_nth_table(level, i)) != ENTRY_NO_TABLE; i++)
 			for (unsigned j = 0; j < N_INDICES; j++)
-				poke(plan, table_gfns[level_first[level] + i],
-					plan->guest->indices[j], pick_entry(plan->rng, level));
+				poke(plan, gfn, plan->guest->indices[j],
+					entry_pick(plan->rng, level));
+	}
 	build_window(plan);
 }
 
@@ -491,13 +398,14 @@ static void plan_rare(struct plan *plan)
 	switch (rng_below(rng, 4)) {
 	case 0:
 		step = queue_add(plan->queue, STEP_UNSHADOW, plan->vcpu);
-		step->gpa = pick_gfn(rng) << X86_PAGE_SHIFT;
+		step->gpa = entry_gfn(rng) << X86_PAGE_SHIFT;
 		break;
 	case 1:
 		plan_memset(plan);
 		break;
 	case 2:
-		poke(plan, pick_gfn(rng), pick_index(plan), pick_entry(rng, 1 + rng_below(rng, 4)));
+		poke(plan, entry_gfn(rng), pick_index(plan),
+			entry_pick(rng, 1 + rng_below(rng, 4)));
 		break;
 	default:
 		if (rng_percent(rng, 80))
@@ -532,10 +440,12 @@ void random_guest_plan(struct random_guest *guest, const struct machine *machine
 		return;
 	}
 	follow_luck(&plan);
-	if (choice < 68) {
+	if (choice < 66) {
 		plan_access(&plan);
-	} else if (choice < 86) {
+	} else if (choice < 82) {
 		plan_edit(&plan);
+	} else if (choice < 86) {
+		plan_storm(&plan);
 	} else if (choice < 92) {
 		plan_flush(&plan, pick_gva(&plan));
 	} else if (choice < 95) {

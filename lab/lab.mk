@@ -3,7 +3,7 @@
 
 -include lab/oracle.mk
 
-LAB_SRCS := $(addprefix lab/, access.c check.c config.c fail.c gen.c gen_os.c gen_random.c history.c \
+LAB_SRCS := $(addprefix lab/, access.c check.c config.c fail.c gen.c gen_entry.c gen_os.c gen_random.c history.c \
 	host.c hw.c legal.c machine.c memory.c oracle.c queue.c report.c run.c sabotage.c shrink.c \
 	stale.c step.c suite.c tlb.c trace.c main.c)
 

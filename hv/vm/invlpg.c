@@ -4,14 +4,6 @@
  */
 #include "hv/vm/vcpu.h"
 
-/* Bits 63:47 (63:56 with 5 levels) all equal. Outside 64-bit mode every address is canonical. */
-static bool is_canonical(const struct vcpu *vcpu, umbra_gva gva)
-{
-	unsigned unused_bits = vcpu->regs.cr4 & X86_CR4_LA57 ? 7 : 16;
-
-	return (umbra_gva)((int64_t)(gva << unused_bits) >> unused_bits) == gva;
-}
-
 /* INVLPG [register] of 64-bit code, which is what operating systems use: [REX] 0F 01, ModRM 00 111
  * register. */
 static inline bool decode_simple(const struct vcpu *vcpu, umbra_gva *gva, unsigned *length)
@@ -58,8 +50,7 @@ void exit_invlpg(struct vcpu *vcpu)
 
 	if (!decode_simple(vcpu, &gva, &length) && !decode_other(vcpu, &gva, &length))
 		return;
-	if (is_canonical(vcpu, gva))
-		umbra_invlpg(vcpu->mmu, gva);
+	umbra_invlpg(vcpu->mmu, gva);
 	vcpu->root = umbra_root(vcpu->mmu);
 	vendor_advance(vcpu, length);
 }

@@ -9,10 +9,14 @@
 #define MEASURE_UNSEEN (17u + 17u - 8u)
 
 static const char *const class_names[MEASURE_CLASSES] = {
-	[MEASURE_PF_FIXED] = "pf_fixed",
+	[MEASURE_LEAF_FIX] = "leaf_fix",
+	[MEASURE_TREE_FIX] = "tree_fix",
 	[MEASURE_PF_GUEST] = "pf_guest",
+	[MEASURE_PF_EMULATE] = "pf_emulate",
 	[MEASURE_CR3] = "cr3",
+	[MEASURE_CR3_SYNC] = "cr3_sync",
 	[MEASURE_INVLPG] = "invlpg",
+	[MEASURE_INVLPG_SYNC] = "invlpg_sync",
 };
 
 void measure_init(struct vcpu *vcpu)
@@ -24,19 +28,36 @@ void measure_init(struct vcpu *vcpu)
 	vcpu->measure = frames_alloc(n_pages);
 }
 
-static enum measure_class classify(const struct vcpu *vcpu, const struct umbra_stats *stats)
+static enum measure_class classify_fault(const struct umbra_stats *was, const struct umbra_stats *now)
 {
-	const struct measure *measure = vcpu->measure;
+	if (now->pf_guest != was->pf_guest)
+		return MEASURE_PF_GUEST;
+	if (now->pf_emulate != was->pf_emulate)
+		return MEASURE_PF_EMULATE;
+	if (now->pf_fixed == was->pf_fixed)
+		return MEASURE_NONE;
+	return now->mmu_shadow_created == was->mmu_shadow_created &&
+			       now->mmu_prefetch == was->mmu_prefetch &&
+			       now->mmu_unsync == was->mmu_unsync && now->mmu_sync == was->mmu_sync
+		       ? MEASURE_LEAF_FIX
+		       : MEASURE_TREE_FIX;
+}
+
+static enum measure_class classify(const struct vcpu *vcpu, const struct umbra_stats *was,
+		const struct umbra_stats *now)
+{
+	bool synced = now->mmu_sync != was->mmu_sync || now->mmu_prefetch != was->mmu_prefetch;
 
 	switch (vcpu->exit->kind) {
 	case EXIT_PF:
-		if (stats->pf_fixed != measure->pf_fixed)
-			return MEASURE_PF_FIXED;
-		return stats->pf_guest != measure->pf_guest ? MEASURE_PF_GUEST : MEASURE_NONE;
+		return classify_fault(was, now);
 	case EXIT_CR3:
-		return vendor_cr_is_write(vcpu) ? MEASURE_CR3 : MEASURE_NONE;
+		if (!vendor_cr_is_write(vcpu))
+			return MEASURE_NONE;
+		return synced || now->mmu_cache_miss != was->mmu_cache_miss ? MEASURE_CR3_SYNC
+									     : MEASURE_CR3;
 	case EXIT_INVLPG:
-		return MEASURE_INVLPG;
+		return synced ? MEASURE_INVLPG_SYNC : MEASURE_INVLPG;
 	default:
 		return MEASURE_NONE;
 	}
@@ -62,11 +83,10 @@ void measure_exit(struct vcpu *vcpu)
 	if (vcpu->n_exits == 0 || !vcpu->vm->mmu)
 		return;
 	stats = umbra_stats(vcpu->vm->mmu);
-	class = classify(vcpu, stats);
+	class = classify(vcpu, &measure->before, stats);
 	if (class != MEASURE_NONE)
 		book(&measure->classes[class], measure->tsc[1] - measure->tsc[0] + MEASURE_UNSEEN);
-	measure->pf_fixed = stats->pf_fixed;
-	measure->pf_guest = stats->pf_guest;
+	measure->before = *stats;
 }
 
 static uint64_t median(const struct measure_histogram *histogram)

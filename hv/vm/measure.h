@@ -8,11 +8,16 @@
 
 #include "hv/vm/vcpu.h"
 
+/* An exit that does its one thing is booked apart from one that also brings tables back in sync and the like. */
 enum measure_class {
-	MEASURE_PF_FIXED,
-	MEASURE_PF_GUEST,
-	MEASURE_CR3, /* writes */
-	MEASURE_INVLPG,
+	MEASURE_LEAF_FIX,  /* #PF: one entry installed or changed in pages that are there */
+	MEASURE_TREE_FIX,  /* #PF fixed with more: pages made, neighbours prefetched, a table unsync */
+	MEASURE_PF_GUEST,  /* #PF injected */
+	MEASURE_PF_EMULATE,
+	MEASURE_CR3,       /* a write that finds its root and nothing to compare */
+	MEASURE_CR3_SYNC,  /* any other write */
+	MEASURE_INVLPG,    /* that finds its entry as it was */
+	MEASURE_INVLPG_SYNC,
 	MEASURE_CLASSES,
 	MEASURE_NONE = MEASURE_CLASSES,
 };
@@ -27,8 +32,8 @@ struct measure_histogram {
 };
 
 struct measure {
-	uint64_t tsc[2];             /* around the handling of the last exit: hv/arch/svm/enter.S */
-	uint64_t pf_fixed, pf_guest; /* the library's counters before that exit */
+	uint64_t tsc[2];           /* around the handling of the last exit: hv/arch/svm/enter.S */
+	struct umbra_stats before; /* the library's counters before that exit */
 	struct measure_histogram classes[MEASURE_CLASSES];
 };
 

@@ -28,7 +28,7 @@ static enum umbra_outcome inject(struct umbra_vcpu *vcpu, umbra_gva gva, const s
 
 	vm->stats.pf_guest++;
 	if (vm->n_unsync)
-		sync_path(vm, gva, walk);
+		sync_path(vm, gva, walk->page);
 	*out = (struct umbra_exit){
 		.vector = X86_PF, .error_code = walk->error_code, .gva = gva};
 	return UMBRA_INJECT;

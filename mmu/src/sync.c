@@ -269,18 +269,16 @@ void sync_all(struct umbra_vm *vm)
 	}
 }
 
-void sync_path(struct umbra_vm *vm, umbra_gva gva, const struct walk *walk)
+void sync_path(struct umbra_vm *vm, umbra_gva gva, uint32_t page)
 {
-	uint32_t page = walk->page;
+	unsigned level = page_level(&vm->pages[page]);
 
-	for (;;) {
-		unsigned level = page_level(&vm->pages[page]);
+	for (; !page_direct(&vm->pages[page]); level--) {
 		unsigned index = gva_index(gva, level);
 		uint64_t spte;
 
-		if (page_direct(&vm->pages[page]))
-			return;
-		sync_entry_now(vm, page, index);
+		if (level == 1 || vm->n_unsync_upper)
+			sync_entry_now(vm, page, index);
 		spte = set_read(vm, page, index);
 		if (!spte_present(spte) || spte_is_leaf(spte, level))
 			return;
@@ -291,7 +289,6 @@ void sync_path(struct umbra_vm *vm, umbra_gva gva, const struct walk *walk)
 void sync_gva(struct umbra_vcpu *vcpu, umbra_gva gva)
 {
 	struct umbra_vm *vm = vcpu->vm;
-	struct walk walk;
 
 	if (!vm->n_unsync)
 		return;
@@ -299,8 +296,7 @@ void sync_gva(struct umbra_vcpu *vcpu, umbra_gva gva)
 		if (vm->unsync[i].non_leaf)
 			sync_table(vm, vm->unsync[i].gfn);
 	}
-	tree_descend(vcpu, gva, &walk);
-	sync_path(vm, gva, &walk);
+	sync_path(vm, gva, tree_known_page(vcpu, gva));
 }
 
 /* ---- orphans ---- */

@@ -8,7 +8,6 @@
 #define MMU_SYNC_H
 
 #include "vm.h"
-#include "walk.h"
 
 /* ---- entries ---- */
 
@@ -46,9 +45,8 @@ void sync_attach(struct umbra_vm *vm, uint32_t page);
 /* The guest flushed everything (CR3 load and the like). */
 void sync_all(struct umbra_vm *vm);
 
-/* Bring the shadow entries on the way of @gva, from where tree_descend() left @walk as far as they are linked, to what
- * the guest's say now. */
-void sync_path(struct umbra_vm *vm, umbra_gva gva, const struct walk *walk);
+/* Bring the shadow entries on the way of @gva, from @page down as far as they are linked, to what the guest's say now. */
+void sync_path(struct umbra_vm *vm, umbra_gva gva, uint32_t page);
 
 /* INVLPG of @gva on @vcpu: its entries, and every unsync table above the last level. */
 void sync_gva(struct umbra_vcpu *vcpu, umbra_gva gva);

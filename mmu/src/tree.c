@@ -94,14 +94,18 @@ void tree_prefetch(struct umbra_vm *vm, uint32_t page, unsigned index, uint64_t 
 			&target);
 }
 
-/* Look at the other guest entries of the aligned window around @index. */
+/* Look at the other guest entries of the aligned window around @index: mostly they are as they were. */
 static void prefetch_window(struct umbra_vm *vm, uint32_t page, unsigned index)
 {
 	unsigned first = index & ~(vm->policy.prefetch - 1);
+	const uint64_t *guest = vm->pages[page].guest;
+	const uint64_t *snapshot = vm->snapshots[page];
 
 	for (unsigned i = first; i < first + vm->policy.prefetch; i++) {
-		if (i != index && !set_read(vm, page, i))
-			sync_entry_now(vm, page, i);
+		uint64_t gpte = gpte_load(&guest[i]);
+
+		if (gpte != snapshot[i] && !set_read(vm, page, i))
+			sync_entry(vm, page, i, gpte);
 	}
 }
 
@@ -255,11 +259,25 @@ static void descend(struct umbra_vcpu *vcpu, umbra_gva gva, struct walk *walk)
 		};
 }
 
-void tree_descend(struct umbra_vcpu *vcpu, umbra_gva gva, struct walk *walk)
+static const struct descent *known_descent(const struct umbra_vcpu *vcpu, umbra_gva gva)
 {
 	const struct descent *known = &vcpu->descents[gva >> 21 & (DESCENTS - 1)];
 
-	if (known->tag == descent_tag(vcpu, gva) && known->key == vcpu->vm->descent_key)
+	return known->tag == descent_tag(vcpu, gva) && known->key == vcpu->vm->descent_key ? known : NULL;
+}
+
+uint32_t tree_known_page(const struct umbra_vcpu *vcpu, umbra_gva gva)
+{
+	const struct descent *known = known_descent(vcpu, gva);
+
+	return known ? known->page : vcpu->root;
+}
+
+void tree_descend(struct umbra_vcpu *vcpu, umbra_gva gva, struct walk *walk)
+{
+	const struct descent *known = known_descent(vcpu, gva);
+
+	if (known)
 		walk_from(vcpu->vm, walk, known->page, 1, known->all, known->any);
 	else
 		descend(vcpu, gva, walk);

@@ -26,6 +26,9 @@ bool tree_target(struct umbra_vm *vm, uint64_t gfn, struct target *target);
  */
 void tree_descend(struct umbra_vcpu *vcpu, umbra_gva gva, struct walk *walk);
 
+/* The lowest page on the way of @gva that is known without looking: of its last-level table, or the root. */
+uint32_t tree_known_page(const struct umbra_vcpu *vcpu, umbra_gva gva);
+
 /*
  * Make the shadow tree of @vcpu translate @gva as @walk, begun by tree_descend(), found it, for @access, to @target. A write gets W only if nothing
  * protects the frame. RESERVE_PAGES must be free. Cannot fail. Returns false if there was nothing to change.

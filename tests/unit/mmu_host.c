@@ -218,6 +218,11 @@ uint64_t *host_words(struct host *h, uint64_t gfn)
 	return NULL;
 }
 
+umbra_gpa host_gpa(const struct host *h, const uint64_t *entry)
+{
+	return (umbra_gpa)((const uint8_t *)entry - h->ram);
+}
+
 uint64_t host_new_table(struct host *h)
 {
 	assert_true(h->next_table < DATA_GFN);

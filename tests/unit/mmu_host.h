@@ -95,6 +95,8 @@ void host_free(struct host *h);
 
 /* The guest table (or data page) @gfn of RAM or ROM, as words. */
 uint64_t *host_words(struct host *h, uint64_t gfn);
+/* Where a word of RAM is for the guest. */
+umbra_gpa host_gpa(const struct host *h, const uint64_t *entry);
 /* A zeroed frame. */
 uint64_t host_new_table(struct host *h);
 /* The guest entry for @gva at @level below @root; NULL if the tables do not reach there. */

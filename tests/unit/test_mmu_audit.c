@@ -199,8 +199,7 @@ static void i5_lets_an_unsync_table_differ_from_its_snapshot(void **state)
 	struct host *h = *state;
 	uint64_t *gpte = host_gpte(h, h->root, GVA, 1);
 
-	host_map(h, h->root, OTHER + 0x1000, 1,
-		gpte_of((uint64_t)((uint8_t *)gpte - h->ram) >> 12, LEAF));
+	host_map(h, h->root, OTHER + 0x1000, 1, gpte_of(host_gpa(h, gpte) >> 12, LEAF));
 	assert_int_equal(host_access(h, OTHER + 0x1000, X86_PF_W).outcome, UMBRA_RESUME);
 	*gpte = 0;
 	host_check(h);
@@ -223,7 +222,7 @@ static void i7_unsync_tables_are_listed_and_counted(void **state)
 {
 	struct host *h = *state;
 	uint64_t *gpte = host_gpte(h, h->root, GVA, 1);
-	uint64_t table = (uint64_t)((uint8_t *)gpte - h->ram) >> 12;
+	uint64_t table = host_gpa(h, gpte) >> 12;
 	struct frame *frame = frame_of(h->vm, table);
 
 	host_map(h, h->root, OTHER + 0x1000, 1, gpte_of(table, LEAF));

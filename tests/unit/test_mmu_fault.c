@@ -315,7 +315,7 @@ static void without_wp_an_upper_entry_that_changes_its_w_counts_for_users(void *
 	/* With A: an entry that is merely replaced by one without is another story. */
 	upper = *host_gpte(h, h->root, GVA, 3) | X86_PTE_A;
 	for (unsigned round = 0; round < 3; round++) {
-		uint64_t gpa = (uint64_t)((uint8_t *)host_gpte(h, h->root, GVA, 3) - h->ram);
+		uint64_t gpa = host_gpa(h, host_gpte(h, h->root, GVA, 3));
 
 		assert_int_equal(host_access(h, GVA, WRITE | USER).outcome, UMBRA_RESUME);
 		host_write_word(h, gpa, upper & ~X86_PTE_W);

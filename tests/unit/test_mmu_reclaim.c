@@ -76,8 +76,7 @@ static void tables_that_are_written_while_they_are_recycled_stay_right(void **st
 			struct host_result result;
 
 			assert_int_equal(host_access(h, page_gva(n), 0).outcome, UMBRA_RESUME);
-			result = host_store(h,
-				0x7f0000000000 + (uint64_t)((uint8_t *)entry - h->ram),
+			result = host_store(h, 0x7f0000000000 + host_gpa(h, entry),
 				gpte_of(DATA_GFN + 300 + i, LEAF));
 			assert_true(
 				result.outcome == UMBRA_RESUME || result.outcome == UMBRA_EMULATE);

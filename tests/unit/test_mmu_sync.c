@@ -40,14 +40,9 @@ static int setup_all(void **state)
 	return 0;
 }
 
-static umbra_gpa gpa_of(struct host *h, const uint64_t *entry)
-{
-	return (umbra_gpa)((const uint8_t *)entry - h->ram);
-}
-
 static umbra_gva window(struct host *h, const uint64_t *entry)
 {
-	return WINDOW + gpa_of(h, entry);
+	return WINDOW + host_gpa(h, entry);
 }
 
 /* The guest's own store to one of its entries. */
@@ -68,7 +63,7 @@ static uint64_t *used_page(struct host *h, uint64_t root, umbra_gva gva, unsigne
 
 static uint64_t table_of(struct host *h, const uint64_t *entry)
 {
-	return gpa_of(h, entry) >> X86_PAGE_SHIFT;
+	return host_gpa(h, entry) >> X86_PAGE_SHIFT;
 }
 
 /* ---- going out of sync ---- */
@@ -194,19 +189,6 @@ static void invlpg_shows_the_change_at_its_address(void **state)
 	assert_int_equal(host_read_gfn(h, GVA + 4096), DATA_GFN + 9);
 }
 
-static void without_a_service_for_one_address_all_is_flushed(void **state)
-{
-	struct host *h = host_new(
-		&(struct host_config){.policy = host_plain_policy(), .no_flush_gva = true});
-
-	(void)state;
-	host_start(h, h->root);
-	host_reset_flushes(h);
-	host_invlpg(h, GVA);
-	assert_int_equal(host_flushes(h), 1);
-	host_free(h);
-}
-
 /* It invalidates the paging-structure caches for every address. */
 static void invlpg_shows_changes_above_the_last_level_wherever_they_are(void **state)
 {
@@ -227,38 +209,6 @@ static void invlpg_shows_changes_above_the_last_level_wherever_they_are(void **s
 		assert_int_equal(host_read_gfn(h, GVA), DATA_GFN + 6);
 		host_free(h);
 	}
-}
-
-/* INVLPG of a large page drops all of it, however it is mapped here. */
-static void invlpg_of_a_large_page_in_parts_flushes_all_its_parts(void **state)
-{
-	struct host *h = *state;
-	uint64_t *entry;
-
-	/* It cannot be one leaf: the tables lie in it. */
-	host_map(h, h->root, GVA, 2, gpte_of(0, LEAF | X86_PTE_PS));
-	host_access(h, GVA + 3 * 4096, 0);
-	host_access(h, GVA + 4 * 4096, 0);
-	assert_false(host_spte(h, GVA, 2) & X86_PTE_PS);
-	entry = host_gpte(h, h->root, GVA, 2);
-	guest_sets(h, entry, *entry & ~X86_PTE_W);
-	host_reset_flushes(h);
-	host_invlpg(h, GVA + 3 * 4096);
-	assert_true(host_flushes(h) > 0);
-}
-
-static void so_does_a_fault_there(void **state)
-{
-	struct host *h = *state;
-	uint64_t *entry;
-
-	host_map(h, h->root, GVA, 2, gpte_of(0, LEAF | X86_PTE_PS));
-	host_access(h, GVA + 3 * 4096, 0);
-	entry = host_gpte(h, h->root, GVA, 2);
-	guest_sets(h, entry, *entry & ~X86_PTE_W);
-	host_reset_flushes(h);
-	assert_int_equal(host_access(h, GVA + 4 * 4096, X86_PF_W).outcome, UMBRA_INJECT);
-	assert_true(host_flushes(h) > 0);
 }
 
 /* ---- faults and attaching ---- */
@@ -446,48 +396,6 @@ static void as_many_tables_as_one_likes_can_be_written(void **state)
 	host_free(h);
 }
 
-/*
- * The guest takes a writable mapping away and owes the flush. The frame then becomes a table, and
- * is still written through the old translation. That must not go unseen: so the library has to
- * flush when it protects, although no entry shows W any more.
- */
-static void a_stale_writable_translation_does_not_outlive_the_protection_of_a_table(void **state)
-{
-	struct umbra_policy policy = host_plain_policy();
-	struct host *h = host_new_policy(&policy);
-	const umbra_gva table_gva = GVA + (1ull << 30);
-
-	(void)state;
-	host_start(h, h->root);
-	host_write_word(h, gpa_of(h, used_page(h, h->root, GVA, 0)), 0); /* no INVLPG */
-	host_words(h, DATA_GFN)[0] = gpte_of(DATA_GFN + 1, LEAF);
-	host_map(h, h->root, table_gva, 2, gpte_of(DATA_GFN, GPTE_RW));
-	host_reset_flushes(h);
-	assert_int_equal(host_read_gfn(h, table_gva), DATA_GFN + 1);
-	assert_true(h->flush_all > 0);
-	host_free(h);
-}
-
-/* What was flushed is not flushed again: one flush pays for all that was freed or taken before. */
-static void a_flush_pays_all_debts(void **state)
-{
-	struct umbra_policy policy = host_plain_policy();
-	struct host *h = host_new_policy(&policy);
-	uint64_t *entry;
-
-	(void)state;
-	host_start(h, h->root);
-	entry = used_page(h, h->root, GVA, 0);
-	host_write_word(h, gpa_of(h, entry), 0);
-	umbra_unshadow(h->vcpu, gpa_of(h, entry));
-	host_cr3(h, h->root);
-	host_reset_flushes(h);
-	host_map(h, h->root, GVA + (1ull << 39), 1, gpte_of(DATA_GFN + 1, LEAF));
-	assert_int_equal(host_read_gfn(h, GVA + (1ull << 39)), DATA_GFN + 1);
-	assert_int_equal(host_flushes(h), 0);
-	host_free(h);
-}
-
 /* ---- tables that go away ---- */
 
 static void a_table_that_loses_its_last_link_is_forgotten(void **state)
@@ -498,7 +406,7 @@ static void a_table_that_loses_its_last_link_is_forgotten(void **state)
 	uint64_t *above = host_gpte(h, h->root, GVA, 2);
 
 	assert_int_equal(host_shadows(h, table), 1);
-	host_write_word(h, gpa_of(h, above), 0);
+	host_write_word(h, host_gpa(h, above), 0);
 	assert_int_equal(host_shadows(h, table), 0);
 	/* And may be written like anything else. */
 	assert_int_equal(guest_sets(h, entry, 0).outcome, UMBRA_RESUME);
@@ -514,7 +422,7 @@ static void a_table_that_keeps_a_link_is_not_forgotten(void **state)
 
 	host_map(h, h->root, GVA + (1ull << 30), 2, gpte_of(table, GPTE_RW));
 	host_read_gfn(h, GVA + (1ull << 30));
-	host_write_word(h, gpa_of(h, above), 0);
+	host_write_word(h, host_gpa(h, above), 0);
 	assert_int_equal(host_shadows(h, table), 1);
 	assert_int_equal(host_access(h, GVA + (1ull << 30), 0).faults, 0);
 }
@@ -527,7 +435,7 @@ static void a_link_that_only_lost_its_a_keeps_what_is_below(void **state)
 	uint64_t *above = host_gpte(h, h->root, GVA, 2);
 	uint64_t created = umbra_stats(h->vm)->mmu_shadow_created;
 
-	host_write_word(h, gpa_of(h, above), *above & ~X86_PTE_A);
+	host_write_word(h, host_gpa(h, above), *above & ~X86_PTE_A);
 	assert_int_equal(host_shadows(h, table_of(h, entry)), 1);
 	assert_int_equal(host_access(h, GVA, 0).faults, 1);
 	assert_true(*above & X86_PTE_A);
@@ -545,7 +453,7 @@ static void more_tables_than_are_noted_can_lose_their_links_at_once(void **state
 	for (unsigned i = 0; i < N; i++)
 		used_page(h, h->root, GVA + i * 0x200000ull, i);
 	above = host_gpte(h, h->root, GVA, 2);
-	assert_true(umbra_guest_write(h->vcpu, gpa_of(h, above), zeros, sizeof(zeros)));
+	assert_true(umbra_guest_write(h->vcpu, host_gpa(h, above), zeros, sizeof(zeros)));
 	host_check(h);
 	for (unsigned i = 0; i < N; i++)
 		assert_int_equal(host_access(h, GVA + i * 0x200000ull, 0).outcome, UMBRA_INJECT);
@@ -562,9 +470,9 @@ static void an_unsync_table_can_go_and_come_back(void **state)
 	for (unsigned i = 0; i < 5; i++) {
 		guest_sets(h, entry, gpte_of(DATA_GFN + i, LEAF));
 		assert_int_equal(h->vm->n_unsync, 1);
-		host_write_word(h, gpa_of(h, above), 0);
+		host_write_word(h, host_gpa(h, above), 0);
 		assert_int_equal(h->vm->n_unsync, 0);
-		host_write_word(h, gpa_of(h, above), link);
+		host_write_word(h, host_gpa(h, above), link);
 		assert_int_equal(host_read_gfn(h, GVA), DATA_GFN + i);
 		assert_false(host_is_unsync(h, table_of(h, entry)));
 	}
@@ -580,10 +488,7 @@ int main(void)
 		cmocka_unit_test(each_kind_of_change_is_seen_after_a_cr3_load),
 		LEAF_T(an_accessed_bit_scan_finds_what_was_accessed_since),
 		LEAF_T(invlpg_shows_the_change_at_its_address),
-		cmocka_unit_test(without_a_service_for_one_address_all_is_flushed),
 		cmocka_unit_test(invlpg_shows_changes_above_the_last_level_wherever_they_are),
-		LEAF_T(invlpg_of_a_large_page_in_parts_flushes_all_its_parts),
-		LEAF_T(so_does_a_fault_there),
 		ALL_T(a_fault_reads_memory_at_each_level),
 		cmocka_unit_test(a_fault_goes_the_way_that_memory_says),
 		LEAF_T(after_an_injected_fault_the_address_shows_memory),
@@ -594,9 +499,6 @@ int main(void)
 		cmocka_unit_test(a_table_that_is_written_between_flushes_is_not),
 		cmocka_unit_test(only_flushes_in_a_row_count),
 		cmocka_unit_test(as_many_tables_as_one_likes_can_be_written),
-		cmocka_unit_test(
-			a_stale_writable_translation_does_not_outlive_the_protection_of_a_table),
-		cmocka_unit_test(a_flush_pays_all_debts),
 		LEAF_T(a_table_that_loses_its_last_link_is_forgotten),
 		LEAF_T(a_table_that_keeps_a_link_is_not_forgotten),
 		LEAF_T(a_link_that_only_lost_its_a_keeps_what_is_below),

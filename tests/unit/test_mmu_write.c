@@ -14,11 +14,6 @@
 #define SELF 511u
 #define LEAF (GPTE_RW | GPTE_AD)
 
-static umbra_gpa gpa_of(struct host *h, const uint64_t *entry)
-{
-	return (umbra_gpa)((const uint8_t *)entry - h->ram);
-}
-
 /* A used page at GVA, and its last-level table mapped writable at GVA + 1G. */
 static uint64_t *table_in_reach(struct host *h)
 {
@@ -38,7 +33,7 @@ static void a_store_to_a_table_is_emulated_at_its_address(void **state)
 	struct host_result result = host_access(h, GVA + (1ull << 30) + 0x128, X86_PF_W);
 
 	assert_int_equal(result.outcome, UMBRA_EMULATE);
-	assert_int_equal(result.exit.gpa, gpa_of(h, entry) + 0x128);
+	assert_int_equal(result.exit.gpa, host_gpa(h, entry) + 0x128);
 	/* A and D are those of a store that is done. */
 	assert_int_equal(*host_gpte(h, h->root, GVA + (1ull << 30), 1) & GPTE_AD, GPTE_AD);
 	assert_int_equal(umbra_stats(h->vm)->pf_write_table, 1);
@@ -52,14 +47,14 @@ static void an_emulated_store_is_seen_at_once(void **state)
 	struct host *h = *state;
 	uint64_t *entry = table_in_reach(h);
 
-	host_write_word(h, gpa_of(h, entry), gpte_of(DATA_GFN + 3, LEAF));
+	host_write_word(h, host_gpa(h, entry), gpte_of(DATA_GFN + 3, LEAF));
 	assert_int_equal(*entry, gpte_of(DATA_GFN + 3, LEAF));
 	assert_int_equal(host_read_gfn(h, GVA), DATA_GFN + 3);
-	host_write_word(h, gpa_of(h, entry), gpte_of(DATA_GFN + 3, GPTE_RO | GPTE_AD));
+	host_write_word(h, host_gpa(h, entry), gpte_of(DATA_GFN + 3, GPTE_RO | GPTE_AD));
 	assert_int_equal(host_access(h, GVA, X86_PF_W).outcome, UMBRA_INJECT);
-	host_write_word(h, gpa_of(h, entry), gpte_of(DATA_GFN + 3, GPTE_RW));
+	host_write_word(h, host_gpa(h, entry), gpte_of(DATA_GFN + 3, GPTE_RW));
 	assert_int_equal(host_access(h, GVA, X86_PF_W).outcome, UMBRA_RESUME);
-	host_write_word(h, gpa_of(h, entry), 0);
+	host_write_word(h, host_gpa(h, entry), 0);
 	assert_int_equal(host_access(h, GVA, 0).outcome, UMBRA_INJECT);
 	assert_int_equal(umbra_stats(h->vm)->mmu_pte_write, 4);
 }
@@ -82,14 +77,14 @@ static void a_store_of_any_part_of_entries_counts(void **state)
 	for (size_t l = 0; l < sizeof(lengths) / sizeof(lengths[0]); l++) {
 		for (size_t offset = 0; offset + lengths[l] <= sizeof(before); offset++) {
 			for (unsigned i = 0; i < 3; i++) {
-				host_write_word(h, gpa_of(h, entry + i), before[i]);
+				host_write_word(h, host_gpa(h, entry + i), before[i]);
 				assert_int_equal(host_access(h, GVA + i * 4096, X86_PF_W).outcome,
 					UMBRA_RESUME);
 			}
 			memcpy(expect, before, sizeof(expect));
 			memcpy((uint8_t *)expect + offset, (const uint8_t *)after + offset,
 				lengths[l]);
-			assert_true(umbra_guest_write(h->vcpu, gpa_of(h, entry) + offset,
+			assert_true(umbra_guest_write(h->vcpu, host_gpa(h, entry) + offset,
 				(const uint8_t *)after + offset, lengths[l]));
 			assert_memory_equal(entry, expect, sizeof(expect));
 			host_check(h);
@@ -152,7 +147,7 @@ static void a_store_is_seen_by_every_shadow_of_the_frame(void **state)
 	host_read_gfn(h, self);
 	host_read_gfn(h, self & ~0x1ff000ull); /* entry 0 as last-level entry */
 	assert_int_equal(host_shadows(h, h->root), 4);
-	host_write_word(h, gpa_of(h, &root[0]), 0);
+	host_write_word(h, host_gpa(h, &root[0]), 0);
 	assert_int_equal(host_access(h, GVA, 0).outcome, UMBRA_INJECT);
 	assert_int_equal(host_access(h, self & ~0x1ff000ull, 0).outcome, UMBRA_INJECT);
 	assert_int_equal(host_read_gfn(h, self), h->root);
@@ -178,7 +173,7 @@ static void an_unshadowed_table_is_written_freely_and_used_again(void **state)
 {
 	struct host *h = *state;
 	uint64_t *entry = table_in_reach(h);
-	uint64_t table = gpa_of(h, entry) >> 12;
+	uint64_t table = host_gpa(h, entry) >> 12;
 
 	umbra_unshadow(h->vcpu, table << 12);
 	host_check(h);
@@ -260,7 +255,7 @@ static void a_store_that_needs_its_own_table_is_done_although_nobody_emulates_it
 			h = host_new_policy(&policy);
 			host_start(h, h->root);
 			host_map(h, h->root, GVA, 1, LEAF);
-			table = gpa_of(h, host_gpte(h, h->root, GVA, level)) >> 12;
+			table = host_gpa(h, host_gpte(h, h->root, GVA, level)) >> 12;
 			host_map(h, h->root, GVA, 1, gpte_of(table, GPTE_RW));
 			for (;;) {
 				result = host_access(h, GVA + 0x800, X86_PF_W);
@@ -293,7 +288,7 @@ static void without_emulation_the_first_store_gives_the_table_up(void **state)
 	for (unsigned i = 1; i < 512; i++)
 		assert_int_equal(host_store(h, GVA + (1ull << 30) + 8 * i, 0).faults, 0);
 	assert_int_equal(umbra_stats(h->vm)->mmu_unshadow, 1);
-	assert_int_equal(host_shadows(h, gpa_of(h, entry) >> 12), 0);
+	assert_int_equal(host_shadows(h, host_gpa(h, entry) >> 12), 0);
 	assert_int_equal(host_read_gfn(h, GVA), DATA_GFN + 1);
 	host_free(h);
 }
@@ -305,7 +300,7 @@ static void giving_a_table_up_is_flushed(void **state)
 	uint64_t *entry = table_in_reach(h);
 
 	host_reset_flushes(h);
-	umbra_unshadow(h->vcpu, gpa_of(h, entry));
+	umbra_unshadow(h->vcpu, host_gpa(h, entry));
 	assert_true(h->flush_all > 0);
 }
 

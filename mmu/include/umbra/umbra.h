@@ -117,7 +117,7 @@ UMBRA_MUST_CHECK enum umbra_outcome umbra_load_cr3(struct umbra_vcpu *vcpu, uint
 UMBRA_MUST_CHECK enum umbra_outcome umbra_set_paging_regs(struct umbra_vcpu *vcpu,
 		const struct umbra_paging_regs *regs, struct umbra_exit *out);
 
-/* INVLPG of a canonical address (for another one the instruction does nothing: do not call). */
+/* INVLPG. Of an address that is not canonical it does nothing, as the instruction. */
 void umbra_invlpg(struct umbra_vcpu *vcpu, umbra_gva gva);
 
 /*
