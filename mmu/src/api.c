@@ -47,9 +47,6 @@ size_t umbra_vm_meta_bytes(unsigned pool_pages, unsigned max_vcpus)
 
 /* ---- creation ---- */
 
-/* Page numbers are 32 bits with 9 bits of index in a ref. */
-#define POOL_MAX (1u << 22)
-
 static bool policy_valid(const struct umbra_policy *policy)
 {
 	return policy->oos <= UMBRA_OOS_ALL && policy->replace <= UMBRA_REPLACE_FIFO &&

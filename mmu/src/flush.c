@@ -28,7 +28,9 @@ void flush_gva(struct umbra_vcpu *vcpu, umbra_gva gva)
 {
 	struct umbra_vm *vm = vcpu->vm;
 
-	if (vm->host->flush_gva && !vm->stale_parts)
+	if (vm->stale_parts)
+		flush_now(vm);
+	else if (vm->host->flush_gva)
 		vm->host->flush_gva(vm->host_ctx, vcpu, gva);
 	else
 		flush_vcpu(vcpu);

@@ -74,15 +74,12 @@ static uint64_t changed_spte(struct umbra_vm *vm, uint32_t page, uint64_t spte, 
 }
 
 /* The guest took rights from what @spte stood for: until it flushes, a TLB may hold them where no entry tells. */
-static void note_stale(struct umbra_vm *vm, unsigned level, uint64_t spte, uint64_t old_gpte)
+static void note_stale(struct umbra_vm *vm, unsigned level, uint64_t spte)
 {
-	if (spte_is_leaf(spte, level)) {
+	if (spte_is_leaf(spte, level))
 		vm->stale_writable |= spte & X86_PTE_W;
-	} else {
-		/* The large page may be this one, or anywhere below. */
-		vm->stale_parts = true;
-		vm->stale_writable |= gpte_terminal(old_gpte, level);
-	}
+	else
+		vm->stale_parts = true; /* the large page may be this one, or anywhere below */
 }
 
 void sync_entry(struct umbra_vm *vm, uint32_t page, unsigned index, uint64_t gpte)
@@ -94,7 +91,7 @@ void sync_entry(struct umbra_vm *vm, uint32_t page, unsigned index, uint64_t gpt
 	bool usable = gpte_usable(page_format(vm, sp), gpte, level);
 
 	if (spte)
-		note_stale(vm, level, spte, old);
+		note_stale(vm, level, spte);
 	if (spte && usable && same_target(sp->role, old, gpte)) {
 		set_bits(vm, page, index, changed_spte(vm, page, spte, gpte));
 	} else if (spte) {

@@ -222,7 +222,7 @@ static void walk_from(const struct umbra_vm *vm, struct walk *walk, uint32_t pag
 	walk->any = any;
 }
 
-/* A 2M number has 43 bits, a page number fewer than 21 (POOL_MAX). */
+/* See POOL_MAX. */
 static uint64_t descent_tag(const struct umbra_vcpu *vcpu, umbra_gva gva)
 {
 	return gva >> 21 | (uint64_t)vcpu->root << 43;

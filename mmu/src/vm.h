@@ -27,6 +27,8 @@
 #define ORPHANS_MAX     16u
 /* A fault needs at most one page per level below the root, and one more where a large page is split. */
 #define RESERVE_PAGES   5u
+/* Page numbers fit a ref (32 bits, 9 of them index) and the tag of a descent (64 bits, 43 of them 2M number). */
+#define POOL_MAX        (1u << 21)
 
 /* ---- guest memory ---- */
 

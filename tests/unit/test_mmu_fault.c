@@ -326,6 +326,73 @@ static void without_wp_an_upper_entry_that_changes_its_w_counts_for_users(void *
 	}
 }
 
+/* ---- the way down, when it was gone before ---- */
+
+/* Each change above the last level counts for a page that was not looked at before. */
+static void what_is_known_of_a_way_dies_with_each_change_on_it(void **state)
+{
+	static const struct {
+		uint64_t set, clear;
+		access_bits access;
+		uint32_t error_code;
+	} cases[] = {
+		{0, X86_PTE_W, WRITE, WRITE | X86_PF_P},
+		{0, X86_PTE_U, USER, USER | X86_PF_P},
+		{X86_PTE_NX, 0, FETCH, FETCH | X86_PF_P},
+		{0, X86_PTE_P, 0, 0},
+		{1ull << 48, 0, 0, X86_PF_P | X86_PF_RSVD},
+	};
+	struct host *h = *state;
+	unsigned n = 0;
+
+	for (unsigned level = 2; level <= 4; level++) {
+		uint64_t *entry;
+
+		map(h, n, GPTE_RW);
+		entry = host_gpte(h, h->root, GVA, level);
+		for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+			struct host_result result;
+			uint64_t before;
+
+			map(h, n, GPTE_RW);
+			map(h, n + 1, GPTE_RW);
+			assert_int_equal(
+				host_access(h, GVA + n * 4096ull, USER).outcome, UMBRA_RESUME);
+			before = *entry;
+			host_write_word(
+				h, host_gpa(h, entry), (before | cases[i].set) & ~cases[i].clear);
+			n++;
+			result = host_access(h, GVA + n * 4096ull, cases[i].access);
+			assert_int_equal(result.outcome, UMBRA_INJECT);
+			assert_int_equal(result.exit.error_code, cases[i].error_code);
+			host_write_word(h, host_gpa(h, entry), before);
+			assert_int_equal(*gpte(h, n) & GPTE_AD, 0);
+			assert_int_equal(host_access(h, GVA + n * 4096ull, cases[i].access).outcome,
+				UMBRA_RESUME);
+			n++;
+		}
+	}
+}
+
+static void a_way_that_leads_to_other_tables_is_gone_anew(void **state)
+{
+	struct host *h = *state;
+
+	for (unsigned level = 2; level <= 4; level++) {
+		uint64_t twin = host_new_table(h);
+		uint64_t *entry;
+
+		map(h, 2 * level, GPTE_RW);
+		map(h, 2 * level + 1, GPTE_RW);
+		host_map(
+			h, twin, GVA + (2 * level + 1) * 4096, 1, gpte_of(DATA_GFN + 100, GPTE_RW));
+		host_read_gfn(h, GVA + 2 * level * 4096);
+		entry = host_gpte(h, h->root, GVA, level);
+		host_write_word(h, host_gpa(h, entry), *host_gpte(h, twin, GVA, level));
+		assert_int_equal(host_read_gfn(h, GVA + (2 * level + 1) * 4096), DATA_GFN + 100);
+	}
+}
+
 /* ---- tables in odd places ---- */
 
 static void tables_in_read_only_memory_are_walked_without_setting_a_and_d(void **state)
@@ -392,6 +459,8 @@ int main(void)
 		T(smap_is_not_passed_by_a_write_without_wp),
 		T(smap_turned_on_later_is_not_passed_either),
 		T(without_wp_an_upper_entry_that_changes_its_w_counts_for_users),
+		T(what_is_known_of_a_way_dies_with_each_change_on_it),
+		T(a_way_that_leads_to_other_tables_is_gone_anew),
 		T(tables_in_read_only_memory_are_walked_without_setting_a_and_d),
 		T(a_root_in_absent_memory_only_faults),
 		T(a_table_that_is_all_tables_at_once_is_no_trouble),

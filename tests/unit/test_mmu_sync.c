@@ -235,11 +235,17 @@ static void a_fault_goes_the_way_that_memory_says(void **state)
 	for (unsigned level = 2; level <= 4; level++) {
 		struct host *h = new_host(UMBRA_OOS_ALL, 100);
 		uint64_t twin = host_new_table(h);
+		uint64_t *entry;
 
 		used_page(h, h->root, GVA, 0);
 		host_map(h, h->root, GVA + 4096, 1, gpte_of(DATA_GFN + 5, GPTE_RW));
 		host_map(h, twin, GVA + 4096, 1, gpte_of(DATA_GFN + 6, GPTE_RW));
-		guest_sets(h, host_gpte(h, h->root, GVA, level), *host_gpte(h, twin, GVA, level));
+		entry = host_gpte(h, h->root, GVA, level);
+		/* Out of sync first, and the way used once more. */
+		guest_sets(h, entry, *entry);
+		host_map(h, h->root, GVA + 8192, 1, gpte_of(DATA_GFN + 7, GPTE_RW));
+		host_read_gfn(h, GVA + 8192);
+		assert_int_equal(guest_sets(h, entry, *host_gpte(h, twin, GVA, level)).faults, 0);
 		assert_int_equal(host_read_gfn(h, GVA + 4096), DATA_GFN + 6);
 		host_free(h);
 	}
