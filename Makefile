@@ -16,8 +16,8 @@ UMBRA_VERSION := $(shell sed -n 's/^.define UMBRA_VERSION "\(.*\)"/\1/p' mmu/inc
 .DEFAULT_GOAL := all
 .PHONY: all test run clean help install deps
 
-include $(wildcard scripts/deps.mk)
-include $(wildcard mmu/mmu.mk hv/hv.mk lab/lab.mk guest/guest.mk tools/tools.mk tests/tests.mk)
+include scripts/deps.mk
+include mmu/mmu.mk hv/hv.mk lab/lab.mk guest/guest.mk tools/tools.mk tests/tests.mk
 
 all: $(ALL)
 test: $(TESTS)

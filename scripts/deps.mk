@@ -1,5 +1,5 @@
-# What the build and the tests need. `make deps` looks again whenever it is asked; the stamp
-# $(B)/.deps, an order-only prerequisite, makes every build look once.
+# What the build and the tests need. make makes an included file before anything else: so the stamp
+# $(B)/.deps is here when the first rule runs. `make deps` looks again whenever it is asked.
 
 .PHONY: deps
 deps:
@@ -8,4 +8,8 @@ deps:
 $(B)/.deps: scripts/deps
 	@scripts/deps
 	@mkdir -p $(@D)
-	@touch $@
+	@: > $@
+
+ifneq ($(filter-out clean help deps,$(or $(MAKECMDGOALS),all)),)
+include $(B)/.deps
+endif

@@ -61,6 +61,18 @@ static uint64_t *used_page(struct host *h, uint64_t root, umbra_gva gva, unsigne
 	return host_gpte(h, root, gva, 1);
 }
 
+/* The guest turns its entry of @level on the way to GVA to other tables, where @gva has @gpte. */
+static void turn_away(struct host *h, unsigned level, umbra_gva gva, uint64_t gpte)
+{
+	uint64_t twin = host_new_table(h);
+
+	host_map(h, twin, gva, 1, gpte);
+	assert_int_equal(
+		guest_sets(h, host_gpte(h, h->root, GVA, level), *host_gpte(h, twin, GVA, level))
+			.outcome,
+		UMBRA_RESUME);
+}
+
 static uint64_t table_of(struct host *h, const uint64_t *entry)
 {
 	return host_gpa(h, entry) >> X86_PAGE_SHIFT;
@@ -195,15 +207,9 @@ static void invlpg_shows_changes_above_the_last_level_wherever_they_are(void **s
 	(void)state;
 	for (unsigned level = 2; level <= 4; level++) {
 		struct host *h = new_host(UMBRA_OOS_ALL, 100);
-		uint64_t twin = host_new_table(h);
 
 		used_page(h, h->root, GVA, 0);
-		/* The entry is turned to the tables of a twin. */
-		host_map(h, twin, GVA, 1, gpte_of(DATA_GFN + 6, LEAF));
-		assert_int_equal(guest_sets(h, host_gpte(h, h->root, GVA, level),
-					 *host_gpte(h, twin, GVA, level))
-					 .outcome,
-			UMBRA_RESUME);
+		turn_away(h, level, GVA, gpte_of(DATA_GFN + 6, LEAF));
 		assert_int_equal(host_read_gfn(h, GVA), DATA_GFN);
 		host_invlpg(h, 0x600000000000);
 		assert_int_equal(host_read_gfn(h, GVA), DATA_GFN + 6);
@@ -228,25 +234,41 @@ static void a_fault_reads_memory_at_each_level(void **state)
 	assert_int_equal(host_access(h, GVA + 2 * 4096, X86_PF_W).outcome, UMBRA_RESUME);
 }
 
-/* Also where an unsync entry above leads elsewhere by now. */
+/* Also where an entry above leads elsewhere by now, and whether it was unsync before or not. */
 static void a_fault_goes_the_way_that_memory_says(void **state)
 {
 	(void)state;
-	for (unsigned level = 2; level <= 4; level++) {
+	for (unsigned i = 0; i < 6; i++) {
 		struct host *h = new_host(UMBRA_OOS_ALL, 100);
-		uint64_t twin = host_new_table(h);
+		unsigned level = 2 + i / 2;
 		uint64_t *entry;
 
 		used_page(h, h->root, GVA, 0);
 		host_map(h, h->root, GVA + 4096, 1, gpte_of(DATA_GFN + 5, GPTE_RW));
-		host_map(h, twin, GVA + 4096, 1, gpte_of(DATA_GFN + 6, GPTE_RW));
 		entry = host_gpte(h, h->root, GVA, level);
-		/* Out of sync first, and the way used once more. */
-		guest_sets(h, entry, *entry);
+		if (i % 2)
+			guest_sets(h, entry, *entry);
+		/* The way is known. */
 		host_map(h, h->root, GVA + 8192, 1, gpte_of(DATA_GFN + 7, GPTE_RW));
 		host_read_gfn(h, GVA + 8192);
-		assert_int_equal(guest_sets(h, entry, *host_gpte(h, twin, GVA, level)).faults, 0);
+		turn_away(h, level, GVA + 4096, gpte_of(DATA_GFN + 6, GPTE_RW));
 		assert_int_equal(host_read_gfn(h, GVA + 4096), DATA_GFN + 6);
+		host_free(h);
+	}
+}
+
+static void an_injected_fault_shows_memory_at_each_level(void **state)
+{
+	(void)state;
+	for (unsigned level = 2; level <= 4; level++) {
+		struct host *h = new_host(UMBRA_OOS_ALL, 100);
+
+		host_map(h, h->root, GVA, 1, gpte_of(DATA_GFN, GPTE_RO));
+		assert_int_equal(host_read_gfn(h, GVA), DATA_GFN);
+		turn_away(h, level, GVA, gpte_of(DATA_GFN + 6, GPTE_RO));
+		assert_int_equal(host_read_gfn(h, GVA), DATA_GFN);
+		assert_int_equal(host_access(h, GVA, X86_PF_W).outcome, UMBRA_INJECT);
+		assert_int_equal(host_read_gfn(h, GVA), DATA_GFN + 6);
 		host_free(h);
 	}
 }
@@ -497,6 +519,7 @@ int main(void)
 		cmocka_unit_test(invlpg_shows_changes_above_the_last_level_wherever_they_are),
 		ALL_T(a_fault_reads_memory_at_each_level),
 		cmocka_unit_test(a_fault_goes_the_way_that_memory_says),
+		cmocka_unit_test(an_injected_fault_shows_memory_at_each_level),
 		LEAF_T(after_an_injected_fault_the_address_shows_memory),
 		LEAF_T(an_unsync_table_is_compared_when_it_is_linked_anew),
 		LEAF_T(so_is_one_below_the_table_that_is_linked_anew),
