@@ -43,7 +43,9 @@ static void report_audit(void)
 	if (!the_vm.mmu)
 		return;
 	broken = umbra_audit(the_vm.mmu, why, sizeof(why));
-	if (broken)
+	if (broken == UMBRA_AUDIT_BUSY)
+		log_line("panic", "audit: %s", why);
+	else if (broken)
 		log_line("panic", "audit: invariant I%u is broken: %s", broken, why);
 	else
 		log_line("panic", "audit: no invariant is broken");

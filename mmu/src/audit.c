@@ -313,13 +313,17 @@ static bool audit_i06_accessed_dirty(struct umbra_vm *vm, struct finding *f)
 static bool audit_i07_unsync(struct umbra_vm *vm, struct finding *f)
 {
 	unsigned marked = 0;
+	unsigned upper = 0;
 
 	for (unsigned i = 0; i < vm->n_unsync; i++) {
 		struct frame *frame = frame_of(vm, vm->unsync[i].gfn);
 
 		if (!frame || !(frame->shadows & FRAME_UNSYNC))
 			return found(f, "listed table is not unsync", vm, 0, 0);
+		upper += vm->unsync[i].non_leaf;
 	}
+	if (upper != vm->n_unsync_upper)
+		return found(f, "n_unsync_upper is wrong", vm, 0, 0);
 	for (struct slot *s = vm->slots; s < vm->slots + vm->n_slots; s++) {
 		for (uint64_t i = 0; s->frames && i < s->n_frames; i++) {
 			unsigned n = 0;
