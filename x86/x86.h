@@ -70,21 +70,21 @@
 #define X86_PF_PK   (1u << 5)
 
 /* Paging-structure entries. SDM 3A "Paging"; APM 2 "Page Translation and Protection". */
-#define X86_PTE_P        (1ull << 0)
-#define X86_PTE_W        (1ull << 1)
-#define X86_PTE_U        (1ull << 2)
-#define X86_PTE_PWT      (1ull << 3)
-#define X86_PTE_PCD      (1ull << 4)
-#define X86_PTE_A        (1ull << 5)
-#define X86_PTE_D        (1ull << 6)
-#define X86_PTE_PS       (1ull << 7)  /* in an upper-level entry: this maps a large page */
-#define X86_PTE_PAT_4K   (1ull << 7)  /* the PAT bit of a 4K leaf */
-#define X86_PTE_G        (1ull << 8)
+#define X86_PTE_P         (1ull << 0)
+#define X86_PTE_W         (1ull << 1)
+#define X86_PTE_U         (1ull << 2)
+#define X86_PTE_PWT       (1ull << 3)
+#define X86_PTE_PCD       (1ull << 4)
+#define X86_PTE_A         (1ull << 5)
+#define X86_PTE_D         (1ull << 6)
+#define X86_PTE_PS        (1ull << 7) /* in an upper-level entry: this maps a large page */
+#define X86_PTE_PAT_4K    (1ull << 7) /* the PAT bit of a 4K leaf */
+#define X86_PTE_G         (1ull << 8)
 #define X86_PTE_PAT_LARGE (1ull << 12) /* the PAT bit of a large leaf */
-#define X86_PTE_PK_SHIFT 59
-#define X86_PTE_PK       (15ull << X86_PTE_PK_SHIFT)
-#define X86_PTE_NX       (1ull << 63)
-#define X86_PTE_FRAME    0x000ffffffffff000ull /* bits 51:12 */
+#define X86_PTE_PK_SHIFT  59
+#define X86_PTE_PK        (15ull << X86_PTE_PK_SHIFT)
+#define X86_PTE_NX        (1ull << 63)
+#define X86_PTE_FRAME     0x000ffffffffff000ull /* bits 51:12 */
 
 #define X86_PAGE_SHIFT 12
 #define X86_PAGE_SIZE  4096u

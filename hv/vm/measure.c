@@ -28,7 +28,8 @@ void measure_init(struct vcpu *vcpu)
 	vcpu->measure = frames_alloc(n_pages);
 }
 
-static enum measure_class classify_fault(const struct umbra_stats *was, const struct umbra_stats *now)
+static enum measure_class classify_fault(
+	const struct umbra_stats *was, const struct umbra_stats *now)
 {
 	if (now->pf_guest != was->pf_guest)
 		return MEASURE_PF_GUEST;
@@ -43,8 +44,8 @@ static enum measure_class classify_fault(const struct umbra_stats *was, const st
 		       : MEASURE_TREE_FIX;
 }
 
-static enum measure_class classify(const struct vcpu *vcpu, const struct umbra_stats *was,
-		const struct umbra_stats *now)
+static enum measure_class classify(
+	const struct vcpu *vcpu, const struct umbra_stats *was, const struct umbra_stats *now)
 {
 	bool synced = now->mmu_sync != was->mmu_sync || now->mmu_prefetch != was->mmu_prefetch;
 
@@ -55,7 +56,7 @@ static enum measure_class classify(const struct vcpu *vcpu, const struct umbra_s
 		if (!vendor_cr_is_write(vcpu))
 			return MEASURE_NONE;
 		return synced || now->mmu_cache_miss != was->mmu_cache_miss ? MEASURE_CR3_SYNC
-									     : MEASURE_CR3;
+									    : MEASURE_CR3;
 	case EXIT_INVLPG:
 		return synced ? MEASURE_INVLPG_SYNC : MEASURE_INVLPG;
 	default:

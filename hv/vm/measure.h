@@ -8,15 +8,17 @@
 
 #include "hv/vm/vcpu.h"
 
-/* An exit that does its one thing is booked apart from one that also brings tables back in sync and the like. */
+/* An exit that does its one thing is booked apart from one that also brings tables back in sync and
+ * the like. */
 enum measure_class {
-	MEASURE_LEAF_FIX,  /* #PF: one entry installed or changed in pages that are there */
-	MEASURE_TREE_FIX,  /* #PF fixed with more: pages made, neighbours prefetched, a table unsync */
-	MEASURE_PF_GUEST,  /* #PF injected */
+	MEASURE_LEAF_FIX, /* #PF: one entry installed or changed in pages that are there */
+	MEASURE_TREE_FIX, /* #PF fixed with more: pages made, neighbours prefetched, a table unsync
+			   */
+	MEASURE_PF_GUEST, /* #PF injected */
 	MEASURE_PF_EMULATE,
-	MEASURE_CR3,       /* a write that finds its root and nothing to compare */
-	MEASURE_CR3_SYNC,  /* any other write */
-	MEASURE_INVLPG,    /* that finds its entry as it was */
+	MEASURE_CR3,      /* a write that finds its root and nothing to compare */
+	MEASURE_CR3_SYNC, /* any other write */
+	MEASURE_INVLPG,   /* that finds its entry as it was */
 	MEASURE_INVLPG_SYNC,
 	MEASURE_CLASSES,
 	MEASURE_NONE = MEASURE_CLASSES,

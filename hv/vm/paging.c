@@ -31,7 +31,8 @@ bool paging_change(struct vcpu *vcpu, const struct umbra_paging_regs *regs)
 			break;
 		case UMBRA_SHUTDOWN:
 			vm_stop(vcpu,
-				"the guest enters a paging mode that shadow paging does not support yet "
+				"the guest enters a paging mode that shadow paging does not "
+				"support yet "
 				"(cr0 %lx cr4 %lx efer %lx); there are paging off and 4-level",
 				regs->cr0, regs->cr4, regs->efer);
 		default:

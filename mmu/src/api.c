@@ -57,7 +57,8 @@ static bool policy_valid(const struct umbra_policy *policy)
 static bool config_valid(const struct umbra_config *config)
 {
 	return config->max_vcpus && config->max_vcpus <= UMBRA_POOL_MIN / 2 &&
-	       config->maxphyaddr >= 32 && config->maxphyaddr <= 52 && config->tables && (uintptr_t)config->tables % X86_PAGE_SIZE == 0 &&
+	       config->maxphyaddr >= 32 && config->maxphyaddr <= 52 && config->tables &&
+	       (uintptr_t)config->tables % X86_PAGE_SIZE == 0 &&
 	       config->tables_hpa % X86_PAGE_SIZE == 0 && config->pool_pages >= UMBRA_POOL_MIN &&
 	       config->pool_pages < POOL_MAX && config->meta && (uintptr_t)config->meta % 64 == 0 &&
 	       config->absent_page % X86_PAGE_SIZE == 0 && config->host &&
@@ -144,7 +145,7 @@ enum umbra_shadow_mode umbra_shadow_mode(const struct umbra_vcpu *vcpu)
 }
 
 bool umbra_translate(struct umbra_vcpu *vcpu, umbra_gva gva, enum umbra_access kind, bool user,
-		umbra_gpa *gpa, struct umbra_exit *out)
+	umbra_gpa *gpa, struct umbra_exit *out)
 {
 	access_bits access = (kind == UMBRA_WRITE ? X86_PF_W : 0) |
 			     (kind == UMBRA_FETCH ? X86_PF_I : ACCESS_AC) | (user ? X86_PF_U : 0);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The audit: every invariant of docs/INVARIANTS.md has one function here that looks at the whole state
- * and believes nothing. Reads, never writes. Slow by intent.
+ * The audit: every invariant of docs/INVARIANTS.md has one function here that looks at the whole
+ * state and believes nothing. Reads, never writes. Slow by intent.
  */
 #include "audit.h"
 
@@ -20,7 +20,7 @@ struct finding {
 };
 
 static bool found(struct finding *f, const char *what, const struct umbra_vm *vm, uint32_t page,
-		unsigned index)
+	unsigned index)
 {
 	*f = (struct finding){.what = what, .page = page, .index = index};
 	if (page) {
@@ -32,7 +32,7 @@ static bool found(struct finding *f, const char *what, const struct umbra_vm *vm
 
 /* Calls @check for every present entry; stops at the first that fails. */
 static bool each_entry(struct umbra_vm *vm, struct finding *f,
-		bool (*check)(struct umbra_vm *, struct finding *, uint32_t, unsigned))
+	bool (*check)(struct umbra_vm *, struct finding *, uint32_t, unsigned))
 {
 	for (uint32_t page = 1; page < vm->n_pages; page++) {
 		for (unsigned i = 0; vm->pages[page].in_use && i < ENTRIES; i++) {
@@ -69,7 +69,8 @@ static bool i01_entry(struct umbra_vm *vm, struct finding *f, uint32_t page, uns
 	gfn = set_leaf_gfn(vm, page, index);
 	slot = slot_find(vm, gfn);
 	if (!slot) {
-		if (n > 1 || spte_hfn(spte) != vm->absent_page >> X86_PAGE_SHIFT || !vm->absent_page)
+		if (n > 1 || spte_hfn(spte) != vm->absent_page >> X86_PAGE_SHIFT ||
+			!vm->absent_page)
 			return found(f, "leaf outside all slots", vm, page, index);
 		return !(spte & X86_PTE_W) || found(f, "absent page writable", vm, page, index);
 	}
@@ -117,7 +118,7 @@ static bool audit_i02_protection(struct umbra_vm *vm, struct finding *f)
 
 /* Walk one list; every member must be a leaf of @level for the right frames. Adds to *n. */
 static bool i03_list(struct umbra_vm *vm, struct finding *f, uint32_t head, unsigned level,
-		uint64_t gfn, uint64_t *n)
+	uint64_t gfn, uint64_t *n)
 {
 	uint64_t limit = (uint64_t)vm->n_pages * ENTRIES;
 	uint32_t prev = 0;
@@ -128,10 +129,11 @@ static bool i03_list(struct umbra_vm *vm, struct finding *f, uint32_t head, unsi
 		if (page >= vm->n_pages || !vm->pages[page].in_use || ++*n > limit)
 			return found(f, "rmap leads nowhere", vm, 0, 0);
 		if (!(set_read(vm, page, ref_index(ref)) & SPTE_RMAP) ||
-				page_level(&vm->pages[page]) != level)
-			return found(f, "rmap names an entry that is no leaf", vm, page, ref_index(ref));
+			page_level(&vm->pages[page]) != level)
+			return found(
+				f, "rmap names an entry that is no leaf", vm, page, ref_index(ref));
 		if (set_leaf_gfn(vm, page, ref_index(ref)) / level_frames(level) !=
-				gfn / level_frames(level))
+			gfn / level_frames(level))
 			return found(f, "rmap of another frame", vm, page, ref_index(ref));
 		if (ref_link(vm, ref)->prev != prev)
 			return found(f, "rmap list broken", vm, page, ref_index(ref));
@@ -151,7 +153,7 @@ static bool audit_i03_rmap(struct umbra_vm *vm, struct finding *f)
 			if (!i03_list(vm, f, s->frames[i].rmap, 1, gfn, &listed))
 				return false;
 			if ((i == 0 || gfn % LARGE_FRAMES == 0) &&
-					!i03_list(vm, f, slot_region(s, gfn)->rmap, 2, gfn, &listed))
+				!i03_list(vm, f, slot_region(s, gfn)->rmap, 2, gfn, &listed))
 				return false;
 		}
 	}
@@ -163,8 +165,9 @@ static bool audit_i03_rmap(struct umbra_vm *vm, struct finding *f)
 				continue;
 			slot = slot_find(vm, set_leaf_gfn(vm, page, i));
 			if (!(set_read(vm, page, i) & SPTE_RMAP) != !(slot && slot->frames))
-				return found(f, "leaf recorded although not RAM, or not although RAM",
-						vm, page, i);
+				return found(f,
+					"leaf recorded although not RAM, or not although RAM", vm,
+					page, i);
 			leaves += !!(set_read(vm, page, i) & SPTE_RMAP);
 		}
 	}
@@ -194,8 +197,7 @@ static bool i04_page(struct umbra_vm *vm, struct finding *f, uint32_t page, uint
 		uint64_t spte = set_read(vm, ref_page(ref), ref_index(ref));
 
 		if (!spte_present(spte) || is_leaf(vm, ref_page(ref), ref_index(ref)) ||
-				spte_child(vm, spte) != page ||
-				++*links > (uint64_t)vm->n_pages * ENTRIES)
+			spte_child(vm, spte) != page || ++*links > (uint64_t)vm->n_pages * ENTRIES)
 			return found(f, "parent does not link here", vm, page, 0);
 	}
 	for (unsigned i = 0; i < vm->n_vcpus; i++)
@@ -223,7 +225,7 @@ static bool audit_i04_parents(struct umbra_vm *vm, struct finding *f)
 				continue;
 			child = spte_child(vm, spte);
 			if (!child || child >= vm->n_pages || !vm->pages[child].in_use ||
-					page_level(&vm->pages[child]) + 1 != page_level(sp))
+				page_level(&vm->pages[child]) + 1 != page_level(sp))
 				return found(f, "link to no page of the level below", vm, page, i);
 			links++;
 		}
@@ -247,8 +249,8 @@ static bool rights_granted(const struct shadow_page *sp, uint64_t spte, uint64_t
 }
 
 /* Does a link lead where the guest's entry does? */
-static bool right_child(const struct umbra_vm *vm, const struct shadow_page *sp, uint64_t spte,
-		uint64_t gpte)
+static bool right_child(
+	const struct umbra_vm *vm, const struct shadow_page *sp, uint64_t spte, uint64_t gpte)
 {
 	const struct shadow_page *child = &vm->pages[spte_child(vm, spte)];
 	unsigned level = page_level(sp);
@@ -278,7 +280,7 @@ static bool i05_entry(struct umbra_vm *vm, struct finding *f, uint32_t page, uns
 	if (sp->guest_ro)
 		gpte |= X86_PTE_A | X86_PTE_D; /* they could not be set */
 	if (!(gpte & X86_PTE_P) || gpte_gfn(gpte, level) != gpte_gfn(snapshot, level) ||
-			!rights_granted(sp, spte, gpte))
+		!rights_granted(sp, spte, gpte))
 		return found(f, "synced entry grants more than the guest's", vm, page, index);
 	return true;
 }
@@ -298,7 +300,8 @@ static bool i06_entry(struct umbra_vm *vm, struct finding *f, uint32_t page, uns
 		return true;
 	if (!(snapshot & X86_PTE_A))
 		return found(f, "present entry without the guest's A", vm, page, index);
-	if (gpte_terminal(snapshot, page_level(sp)) && (spte & X86_PTE_W) && !(snapshot & X86_PTE_D))
+	if (gpte_terminal(snapshot, page_level(sp)) && (spte & X86_PTE_W) &&
+		!(snapshot & X86_PTE_D))
 		return found(f, "writable entry without the guest's D", vm, page, index);
 	return true;
 }
@@ -329,7 +332,7 @@ static bool audit_i07_unsync(struct umbra_vm *vm, struct finding *f)
 			unsigned n = 0;
 
 			for (uint32_t page = page_of_table(vm, s->first + i, 0); page;
-					page = page_of_table(vm, s->first + i, page))
+				page = page_of_table(vm, s->first + i, page))
 				n++;
 			if ((s->frames[i].shadows & ~FRAME_UNSYNC) != n)
 				return found(f, "frame counts its shadows wrongly", vm, 0, 0);
@@ -346,7 +349,8 @@ static bool audit_i09_pool(struct umbra_vm *vm, struct finding *f)
 	unsigned free = 0;
 	unsigned used = 0;
 
-	for (uint32_t page = vm->free_list; page && free < vm->n_pages; page = vm->pages[page].hash_next) {
+	for (uint32_t page = vm->free_list; page && free < vm->n_pages;
+		page = vm->pages[page].hash_next) {
 		for (unsigned i = 0; i < ENTRIES; i++) {
 			if (set_read(vm, page, i) || vm->snapshots[page][i])
 				return found(f, "free page is not empty", vm, page, i);
@@ -366,9 +370,14 @@ static const struct {
 	unsigned invariant;
 	bool (*audit)(struct umbra_vm *vm, struct finding *f);
 } audits[] = {
-	{9, audit_i09_pool},   {4, audit_i04_parents}, {1, audit_i01_slots},
-	{2, audit_i02_protection}, {3, audit_i03_rmap},    {5, audit_i05_rights},
-	{6, audit_i06_accessed_dirty}, {7, audit_i07_unsync},
+	{9, audit_i09_pool},
+	{4, audit_i04_parents},
+	{1, audit_i01_slots},
+	{2, audit_i02_protection},
+	{3, audit_i03_rmap},
+	{5, audit_i05_rights},
+	{6, audit_i06_accessed_dirty},
+	{7, audit_i07_unsync},
 };
 
 static size_t put(char *to, size_t room, size_t at, const char *text)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The page fault: the event that everything else serves. Walks the guest's tables, decides whose fault it is, and has
- * the tree fixed. Owns no state.
+ * The page fault: the event that everything else serves. Walks the guest's tables, decides whose
+ * fault it is, and has the tree fixed. Owns no state.
  */
 #include "audit.h"
 #include "lock.h"
@@ -21,22 +21,22 @@ static access_bits access_of(const struct umbra_page_fault *fault)
 	return fault->ac && fault->cpl < 3 ? access | ACCESS_AC : access;
 }
 
-static enum umbra_outcome inject(struct umbra_vcpu *vcpu, umbra_gva gva, const struct walk *walk,
-		struct umbra_exit *out)
+static enum umbra_outcome inject(
+	struct umbra_vcpu *vcpu, umbra_gva gva, const struct walk *walk, struct umbra_exit *out)
 {
 	struct umbra_vm *vm = vcpu->vm;
 
 	vm->stats.pf_guest++;
 	if (vm->n_unsync)
 		sync_path(vm, gva, walk->page);
-	*out = (struct umbra_exit){
-		.vector = X86_PF, .error_code = walk->error_code, .gva = gva};
+	*out = (struct umbra_exit){.vector = X86_PF, .error_code = walk->error_code, .gva = gva};
 	return UMBRA_INJECT;
 }
 
 /*
- * CR0.WP=0 together with SMAP: an entry that lets the supervisor write a user page is no user entry, and would let
- * it pass SMAP too. The last entry counts, since its table may hang below others with other rights.
+ * CR0.WP=0 together with SMAP: an entry that lets the supervisor write a user page is no user
+ * entry, and would let it pass SMAP too. The last entry counts, since its table may hang below
+ * others with other rights.
  */
 static bool unmappable(const struct umbra_vcpu *vcpu, access_bits access, const struct walk *walk)
 {
@@ -45,11 +45,11 @@ static bool unmappable(const struct umbra_vcpu *vcpu, access_bits access, const 
 }
 
 /*
- * One look at the fault. RESERVE_PAGES are free. *again: the decision about a store into a table may have
- * changed what was looked at, so look again; it does not come a second time.
+ * One look at the fault. RESERVE_PAGES are free. *again: the decision about a store into a table
+ * may have changed what was looked at, so look again; it does not come a second time.
  */
 static enum umbra_outcome look(struct umbra_vcpu *vcpu, const struct umbra_page_fault *fault,
-		struct umbra_exit *out, bool *again)
+	struct umbra_exit *out, bool *again)
 {
 	struct umbra_vm *vm = vcpu->vm;
 	access_bits access = access_of(fault);
@@ -85,8 +85,8 @@ static enum umbra_outcome look(struct umbra_vcpu *vcpu, const struct umbra_page_
 	return UMBRA_RESUME;
 }
 
-enum umbra_outcome umbra_page_fault(struct umbra_vcpu *vcpu, const struct umbra_page_fault *fault,
-		struct umbra_exit *out)
+enum umbra_outcome umbra_page_fault(
+	struct umbra_vcpu *vcpu, const struct umbra_page_fault *fault, struct umbra_exit *out)
 {
 	struct umbra_vm *vm = vcpu->vm;
 	enum umbra_outcome outcome;

@@ -48,8 +48,8 @@ void mode_init_formats(struct umbra_vm *vm, unsigned maxphyaddr, bool no_1g)
 }
 
 /* Bits of CR3 that must be 0 in long mode. SDM 3A "Control Registers": 63:MAXPHYADDR. */
-enum umbra_outcome mode_check(const struct umbra_vm *vm, const struct umbra_paging_regs *regs,
-		struct umbra_exit *out)
+enum umbra_outcome mode_check(
+	const struct umbra_vm *vm, const struct umbra_paging_regs *regs, struct umbra_exit *out)
 {
 	const struct mode *mode = mode_of(regs);
 

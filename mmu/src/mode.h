@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Paging modes of the guest as a table, and what the control registers add to them.
- * Owns the vCPU's view of its registers; knows nothing of shadow pages but the role bits that a mode implies.
+ * Owns the vCPU's view of its registers; knows nothing of shadow pages but the role bits that a
+ * mode implies.
  */
 #ifndef MMU_MODE_H
 #define MMU_MODE_H
@@ -19,13 +20,14 @@ struct mode {
 void mode_init_formats(struct umbra_vm *vm, unsigned maxphyaddr, bool no_1g);
 
 /*
- * Can @regs be loaded? Returns RESUME, INJECT (#GP, in @out) or SHUTDOWN (a mode that is not supported).
- * Changes nothing.
+ * Can @regs be loaded? Returns RESUME, INJECT (#GP, in @out) or SHUTDOWN (a mode that is not
+ * supported). Changes nothing.
  */
-enum umbra_outcome mode_check(const struct umbra_vm *vm, const struct umbra_paging_regs *regs,
-		struct umbra_exit *out);
+enum umbra_outcome mode_check(
+	const struct umbra_vm *vm, const struct umbra_paging_regs *regs, struct umbra_exit *out);
 
-/* Take @regs, which mode_check() passed, and derive the rest of @vcpu from them, root_role included. Not the root. */
+/* Take @regs, which mode_check() passed, and derive the rest of @vcpu from them, root_role
+ * included. Not the root. */
 void mode_set(struct umbra_vcpu *vcpu, const struct umbra_paging_regs *regs);
 
 /* Is @gva canonical in @vcpu's mode (always, where addresses have 32 bits)? */

@@ -50,7 +50,8 @@ uint32_t page_of_table(const struct umbra_vm *vm, uint64_t gfn, uint32_t after)
 	return page;
 }
 
-/* Nothing may map @gfn writable from here on, nor may a 2M leaf cover it (it is split at the next access). */
+/* Nothing may map @gfn writable from here on, nor may a 2M leaf cover it (it is split at the next
+ * access). */
 static void protect_new_table(struct umbra_vm *vm, struct slot *slot, uint64_t gfn)
 {
 	struct region *region = slot_region(slot, gfn);

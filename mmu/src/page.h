@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Shadow pages: the pool, the hash by (guest frame, role), birth and death. A page that is born from a
- * guest table makes that table's frame protected; the death of the last one frees it. Keeps I2 (at
- * birth), I9. Lock: MMU lock held, everywhere here.
+ * Shadow pages: the pool, the hash by (guest frame, role), birth and death. A page that is born
+ * from a guest table makes that table's frame protected; the death of the last one frees it. Keeps
+ * I2 (at birth), I9. Lock: MMU lock held, everywhere here.
  */
 #ifndef MMU_PAGE_H
 #define MMU_PAGE_H
@@ -15,8 +15,8 @@ void page_init(struct umbra_vm *vm);
 /* Give up pages (reclaim.c) until @n are free. */
 void page_reclaim(struct umbra_vm *vm, unsigned n);
 
-/* Make sure that @n pages are free. Cannot fail: n is at most RESERVE_PAGES. Only at the beginning of
- * an event: it may zap anything but roots. */
+/* Make sure that @n pages are free. Cannot fail: n is at most RESERVE_PAGES. Only at the beginning
+ * of an event: it may zap anything but roots. */
 static inline void page_reserve(struct umbra_vm *vm, unsigned n)
 {
 	if (vm->n_free < n)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The table of policy keys: one row gives a key its parser, its help and its place. Needs nothing of the rest of
- * the library, so that the command can check a policy before a guest is started.
+ * The table of policy keys: one row gives a key its parser, its help and its place. Needs nothing
+ * of the rest of the library, so that the command can check a policy before a guest is started.
  */
 #include "umbra/policy.h"
 
@@ -30,34 +30,57 @@ struct key {
 	const char *name;
 	enum kind kind;
 	size_t offset_bytes;
-	unsigned min, max;      /* numbers; 0 is always accepted where min is larger */
-	const char *values[4];  /* enum: by value */
+	unsigned min, max;     /* numbers; 0 is always accepted where min is larger */
+	const char *values[4]; /* enum: by value */
 	const char *help;
 };
 
 static const struct key keys[] = {
-	{.name = "cache", .kind = KIND_BOOL, .offset_bytes = offsetof(struct umbra_policy, cache),
+	{.name = "cache",
+		.kind = KIND_BOOL,
+		.offset_bytes = offsetof(struct umbra_policy, cache),
 		.help = "cache=on|off          keep shadow pages across CR3 loads (on)"},
-	{.name = "oos", .kind = KIND_ENUM, .offset_bytes = offsetof(struct umbra_policy, oos),
+	{.name = "oos",
+		.kind = KIND_ENUM,
+		.offset_bytes = offsetof(struct umbra_policy, oos),
 		.values = {"off", "leaf", "all"},
 		.help = "oos=off|leaf|all      guest tables that may go out of sync (leaf)"},
-	{.name = "sticky", .kind = KIND_NUMBER, .offset_bytes = offsetof(struct umbra_policy, sticky),
+	{.name = "sticky",
+		.kind = KIND_NUMBER,
+		.offset_bytes = offsetof(struct umbra_policy, sticky),
 		.max = 1000000,
-		.help = "sticky=N              unchanged flushes before a table is protected again (4)"},
-	{.name = "emulate", .kind = KIND_BOOL, .offset_bytes = offsetof(struct umbra_policy, emulate),
-		.help = "emulate=on|off        emulate stores into protected tables, or unshadow (on)"},
-	{.name = "prefetch", .kind = KIND_POWER,
-		.offset_bytes = offsetof(struct umbra_policy, prefetch), .max = 512,
-		.help = "prefetch=N            entries looked at around a fault, 0 or a power of two (8)"},
-	{.name = "large", .kind = KIND_BOOL, .offset_bytes = offsetof(struct umbra_policy, large),
+		.help = "sticky=N              unchanged flushes before a table is protected again "
+			"(4)"},
+	{.name = "emulate",
+		.kind = KIND_BOOL,
+		.offset_bytes = offsetof(struct umbra_policy, emulate),
+		.help = "emulate=on|off        emulate stores into protected tables, or unshadow "
+			"(on)"},
+	{.name = "prefetch",
+		.kind = KIND_POWER,
+		.offset_bytes = offsetof(struct umbra_policy, prefetch),
+		.max = 512,
+		.help = "prefetch=N            entries looked at around a fault, 0 or a power of "
+			"two (8)"},
+	{.name = "large",
+		.kind = KIND_BOOL,
+		.offset_bytes = offsetof(struct umbra_policy, large),
 		.help = "large=on|off          use 2M mappings (on)"},
-	{.name = "pool", .kind = KIND_NUMBER, .offset_bytes = offsetof(struct umbra_policy, pool),
-		.min = 64, .max = 1u << 21,
+	{.name = "pool",
+		.kind = KIND_NUMBER,
+		.offset_bytes = offsetof(struct umbra_policy, pool),
+		.min = 64,
+		.max = 1u << 21,
 		.help = "pool=N                shadow pages, 0: as many as fit (0)"},
-	{.name = "replace", .kind = KIND_ENUM, .offset_bytes = offsetof(struct umbra_policy, replace),
+	{.name = "replace",
+		.kind = KIND_ENUM,
+		.offset_bytes = offsetof(struct umbra_policy, replace),
 		.values = {"clock", "fifo"},
-		.help = "replace=clock|fifo    which shadow page goes when the pool is full (clock)"},
-	{.name = "audit", .kind = KIND_BOOL, .offset_bytes = offsetof(struct umbra_policy, audit),
+		.help = "replace=clock|fifo    which shadow page goes when the pool is full "
+			"(clock)"},
+	{.name = "audit",
+		.kind = KIND_BOOL,
+		.offset_bytes = offsetof(struct umbra_policy, audit),
 		.help = "audit=on|off          check all invariants after every event: slow (off)"},
 };
 
@@ -153,7 +176,8 @@ static bool parse_value(const struct key *key, struct word word, struct umbra_po
 }
 
 static_assert(sizeof(enum umbra_oos) == sizeof(unsigned) &&
-		sizeof(enum umbra_replace) == sizeof(unsigned), "enums are stored as unsigned");
+		      sizeof(enum umbra_replace) == sizeof(unsigned),
+	"enums are stored as unsigned");
 
 static void explain(struct message *message, struct word name, const struct key *key)
 {
@@ -171,8 +195,8 @@ static void explain(struct message *message, struct word name, const struct key 
 	}
 }
 
-enum umbra_status umbra_policy_parse(struct umbra_policy *policy, const char *text, char *why,
-		size_t why_bytes)
+enum umbra_status umbra_policy_parse(
+	struct umbra_policy *policy, const char *text, char *why, size_t why_bytes)
 {
 	struct umbra_policy changed = *policy;
 	struct message message = {.to = why, .room = why_bytes};

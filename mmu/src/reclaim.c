@@ -6,12 +6,13 @@
 #include "set.h"
 
 #define CANDIDATES    8u /* unused pages compared by cost */
-#define PARENTS_ASKED 8u /* entries whose A bit is looked at: a shared kernel table has thousands */
+#define PARENTS_ASKED 8u /* entries whose A bit is looked at: a shared kernel table has thousands  \
+			  */
 
 /*
- * Was @page used since it was last asked? The processor sets A in the link it walks through. It may hold the link
- * in a paging-structure cache and so not set A again: then a used page looks unused, and is rebuilt. That is
- * accepted: the alternative is a flush at every look.
+ * Was @page used since it was last asked? The processor sets A in the link it walks through. It may
+ * hold the link in a paging-structure cache and so not set A again: then a used page looks unused,
+ * and is rebuilt. That is accepted: the alternative is a flush at every look.
  */
 static bool test_and_clear_used(struct umbra_vm *vm, uint32_t page)
 {
@@ -38,7 +39,8 @@ uint32_t reclaim_pick(struct umbra_vm *vm)
 	uint32_t last = 0;
 	unsigned candidates = 0;
 
-	/* Two rounds: the first may spare all. If other CPUs use all of them meanwhile, any will do. */
+	/* Two rounds: the first may spare all. If other CPUs use all of them meanwhile, any will
+	 * do. */
 	for (unsigned looked = 0; looked < 2 * vm->n_pages; looked++) {
 		uint32_t page = vm->clock_hand;
 		const struct shadow_page *sp = &vm->pages[page];

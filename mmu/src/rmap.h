@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The reverse map: from a guest frame to every leaf that maps it, and from a shadow page to every
- * entry that links to it. Both are intrusive doubly linked lists over refs, so adding cannot fail and
- * removing is O(1). Keeps the list half of I3 and I4; only set.c adds and removes.
+ * entry that links to it. Both are intrusive doubly linked lists over refs, so adding cannot fail
+ * and removing is O(1). Keeps the list half of I3 and I4; only set.c adds and removes.
  */
 #ifndef MMU_RMAP_H
 #define MMU_RMAP_H

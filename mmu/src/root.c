@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Which tree a vCPU runs on: CR3 loads, changes of paging mode, INVLPG. Roots stay cached when they are left (S1).
+ * Which tree a vCPU runs on: CR3 loads, changes of paging mode, INVLPG. Roots stay cached when they
+ * are left (S1).
  */
 #include "root.h"
 
@@ -31,7 +32,7 @@ static uint32_t make_root(struct umbra_vcpu *vcpu, uint64_t gfn, uint32_t from)
 	page_reserve(vm, 1);
 	root = page_create(vm, gfn, vcpu->root_role);
 	if (vm->policy.cache && vcpu->mode->levels && vm->pages[from].in_use &&
-			vm->pages[from].role == vcpu->root_role)
+		vm->pages[from].role == vcpu->root_role)
 		tree_inherit(vm, from, root);
 	return root;
 }
@@ -96,8 +97,8 @@ enum umbra_outcome umbra_load_cr3(struct umbra_vcpu *vcpu, uint64_t cr3, struct 
 	return UMBRA_RESUME;
 }
 
-enum umbra_outcome umbra_set_paging_regs(struct umbra_vcpu *vcpu,
-		const struct umbra_paging_regs *regs, struct umbra_exit *out)
+enum umbra_outcome umbra_set_paging_regs(
+	struct umbra_vcpu *vcpu, const struct umbra_paging_regs *regs, struct umbra_exit *out)
 {
 	struct umbra_vm *vm = vcpu->vm;
 	enum umbra_outcome outcome = mode_check(vm, regs, out);

@@ -8,8 +8,8 @@
 
 static void store(struct umbra_vm *vm, uint32_t page, unsigned index, uint64_t spte)
 {
-	atomic_store_explicit((_Atomic uint64_t *)&vm->tables[page][index], spte,
-			memory_order_release);
+	atomic_store_explicit(
+		(_Atomic uint64_t *)&vm->tables[page][index], spte, memory_order_release);
 }
 
 static void note_filled(struct umbra_vm *vm, uint32_t page, unsigned index)
@@ -30,7 +30,7 @@ void set_leaf(struct umbra_vm *vm, uint32_t page, unsigned index, uint64_t spte,
 }
 
 void set_leaves(struct umbra_vm *vm, uint32_t page, unsigned index, unsigned n, uint64_t spte,
-		struct frame *frames)
+	struct frame *frames)
 {
 	for (unsigned i = 0; i < n; i++, index++, spte += X86_PAGE_SIZE) {
 		uint64_t leaf = spte;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The only writer of live shadow entries. Keeps I3 and I4: an entry and its record in the reverse map
- * change together. Flushing what lost rights is the caller's (flush.h). Lock: MMU lock held, everywhere here.
+ * The only writer of live shadow entries. Keeps I3 and I4: an entry and its record in the reverse
+ * map change together. Flushing what lost rights is the caller's (flush.h). Lock: MMU lock held,
+ * everywhere here.
  */
 #ifndef MMU_SET_H
 #define MMU_SET_H
@@ -10,19 +11,21 @@
 
 static inline uint64_t set_read(const struct umbra_vm *vm, size_t page, size_t index)
 {
-	return atomic_load_explicit((_Atomic uint64_t *)&vm->tables[page][index],
-			memory_order_relaxed);
+	return atomic_load_explicit(
+		(_Atomic uint64_t *)&vm->tables[page][index], memory_order_relaxed);
 }
 
-/* Fill the empty entry with leaf @spte. @rmap: list head of the frame (4K) or region (2M); NULL: not RAM. */
+/* Fill the empty entry with leaf @spte. @rmap: list head of the frame (4K) or region (2M); NULL:
+ * not RAM. */
 void set_leaf(struct umbra_vm *vm, uint32_t page, unsigned index, uint64_t spte, uint32_t *rmap);
 
 /*
- * Fill @n empty entries of a level-1 @page, from @index on, with leaves for consecutive frames, beginning with leaf @spte.
+ * Fill @n empty entries of a level-1 @page, from @index on, with leaves for consecutive frames,
+ * beginning with leaf @spte.
  * @frames: their records, NULL if not RAM. W is left out where a frame is protected (I2).
  */
 void set_leaves(struct umbra_vm *vm, uint32_t page, unsigned index, unsigned n, uint64_t spte,
-		struct frame *frames);
+	struct frame *frames);
 
 /* Fill the empty entry with a link to @child, with @bits besides P, A and the address. */
 void set_link(struct umbra_vm *vm, uint32_t page, unsigned index, uint32_t child, uint64_t bits);

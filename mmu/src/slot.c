@@ -6,7 +6,14 @@
 #define ONES_64 ONES_8, ONES_8, ONES_8, ONES_8, ONES_8, ONES_8, ONES_8, ONES_8
 
 const uint64_t slot_absent_table[ENTRIES] = {
-	ONES_64, ONES_64, ONES_64, ONES_64, ONES_64, ONES_64, ONES_64, ONES_64,
+	ONES_64,
+	ONES_64,
+	ONES_64,
+	ONES_64,
+	ONES_64,
+	ONES_64,
+	ONES_64,
+	ONES_64,
 };
 
 #define MAX_GFN (1ull << 40) /* 52 address bits */
@@ -68,7 +75,8 @@ enum umbra_status slot_add(struct umbra_vm *vm, const struct umbra_slot *pub)
 		.hfn = pub->hfn.n,
 		.va = ram ? pub->host_va : NULL,
 		.frames = ram ? pub->meta : NULL,
-		.regions = ram ? (struct region *)((struct frame *)pub->meta + pub->n_frames) : NULL,
+		.regions =
+			ram ? (struct region *)((struct frame *)pub->meta + pub->n_frames) : NULL,
 		.writable = !pub->read_only,
 	};
 	vm->n_slots++;

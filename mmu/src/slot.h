@@ -27,7 +27,8 @@ static inline struct frame *slot_frame(const struct slot *slot, uint64_t gfn)
 
 static inline struct region *slot_region(const struct slot *slot, uint64_t gfn)
 {
-	return slot->regions ? &slot->regions[gfn / LARGE_FRAMES - slot->first / LARGE_FRAMES] : NULL;
+	return slot->regions ? &slot->regions[gfn / LARGE_FRAMES - slot->first / LARGE_FRAMES]
+			     : NULL;
 }
 
 /* The frame record of @gfn; NULL where it is not RAM. */
@@ -42,7 +43,8 @@ static inline bool frame_protected(const struct frame *frame)
 	return frame->shadows && !(frame->shadows & FRAME_UNSYNC);
 }
 
-/* Can the aligned 2M at @gfn be one mapping: all in one slot, same alignment of host frames. Not asked: tables in it. */
+/* Can the aligned 2M at @gfn be one mapping: all in one slot, same alignment of host frames. Not
+ * asked: tables in it. */
 static inline bool slot_large_fits(const struct slot *slot, uint64_t gfn)
 {
 	uint64_t base = gfn & ~(uint64_t)(LARGE_FRAMES - 1);
@@ -57,7 +59,8 @@ static inline void *slot_pointer(const struct slot *slot, umbra_gpa gpa)
 	return slot && slot->va ? slot->va + (gpa - (slot->first << X86_PAGE_SHIFT)) : NULL;
 }
 
-/* The guest table @gfn for us. In absent memory it reads as all ones, as a bus without a device does. */
+/* The guest table @gfn for us. In absent memory it reads as all ones, as a bus without a device
+ * does. */
 static inline const uint64_t *slot_table(const struct slot *slot, uint64_t gfn)
 {
 	const uint64_t *table = slot_pointer(slot, gfn << X86_PAGE_SHIFT);
@@ -78,7 +81,8 @@ static inline uint64_t gpte_load(const void *entry)
 }
 
 /*
- * Add @pub. Returns OK, BAD_ARG, OVERLAP, TOO_MANY; nothing changed unless OK. Lock: none, before vCPUs run.
+ * Add @pub. Returns OK, BAD_ARG, OVERLAP, TOO_MANY; nothing changed unless OK. Lock: none, before
+ * vCPUs run.
  */
 enum umbra_status slot_add(struct umbra_vm *vm, const struct umbra_slot *pub);
 

@@ -3,21 +3,22 @@
  * Encoding of shadow entries: from a guest entry, or from nothing but a role, to the bits that
  * the hardware walks. Pure functions; who may write an entry is set.h.
  *
- * A guest entry that ends a walk (level 1, or PS) is *terminal*. Its rights stand in the shadow entry at the same place: a leaf,
- * or a link to a direct page when the guest's page is larger than what can be mapped at once. Upper rights stand in
- * upper entries and the hardware combines them, as it does for the guest. CR0.WP=0 differs: see spte_rights().
+ * A guest entry that ends a walk (level 1, or PS) is *terminal*. Its rights stand in the shadow
+ * entry at the same place: a leaf, or a link to a direct page when the guest's page is larger than
+ * what can be mapped at once. Upper rights stand in upper entries and the hardware combines them,
+ * as it does for the guest. CR0.WP=0 differs: see spte_rights().
  */
 #ifndef MMU_SPTE_H
 #define MMU_SPTE_H
 
 #include "vm.h"
 
-#define SPTE_RMAP  (1ull << 9) /* software: this leaf maps RAM and is recorded in an rmap */
+#define SPTE_RMAP   (1ull << 9) /* software: this leaf maps RAM and is recorded in an rmap */
 #define SPTE_RIGHTS (X86_PTE_W | X86_PTE_U | X86_PTE_NX)
 #define SPTE_HW_AD  (X86_PTE_A | X86_PTE_D) /* the processor may set these at any time */
 
 static_assert((SPTE_RMAP & (X86_PTE_FRAME | SPTE_RIGHTS | SPTE_HW_AD | X86_PTE_PK)) == 0,
-		"software bits overlap hardware bits");
+	"software bits overlap hardware bits");
 
 static inline bool spte_present(uint64_t spte)
 {
@@ -53,7 +54,8 @@ static inline uint64_t gpte_gfn(uint64_t gpte, unsigned level)
 	return gpte_terminal(gpte, level) ? gfn & ~(level_frames(level) - 1) : gfn;
 }
 
-/* Does @gpte grant anything that a shadow entry may stand for: present, accessed (I6), nothing reserved. */
+/* Does @gpte grant anything that a shadow entry may stand for: present, accessed (I6), nothing
+ * reserved. */
 static inline bool gpte_usable(const struct format *format, uint64_t gpte, unsigned level)
 {
 	bool ps = level > 1 && (gpte & X86_PTE_PS);
@@ -64,8 +66,9 @@ static inline bool gpte_usable(const struct format *format, uint64_t gpte, unsig
 
 /*
  * Rights that an entry for @gpte gives: not writable before the guest's D is set (I6). With
- * CR0.WP=0 entries above give W, so that a supervisor's write to a read-only page can be let through at the
- * last entry alone; therefore the W of the levels above is in the role and is applied here.
+ * CR0.WP=0 entries above give W, so that a supervisor's write to a read-only page can be let
+ * through at the last entry alone; therefore the W of the levels above is in the role and is
+ * applied here.
  */
 static inline uint64_t spte_rights(uint32_t role, uint64_t gpte, bool terminal)
 {
@@ -78,7 +81,8 @@ static inline uint64_t spte_rights(uint32_t role, uint64_t gpte, bool terminal)
 	return rights;
 }
 
-/* Memory type, global bit and protection key of a leaf at shadow @level for the terminal @gpte of the same level. */
+/* Memory type, global bit and protection key of a leaf at shadow @level for the terminal @gpte of
+ * the same level. */
 static inline uint64_t spte_leaf_bits(uint64_t gpte, unsigned level)
 {
 	uint64_t keep = X86_PTE_PWT | X86_PTE_PCD | X86_PTE_G | X86_PTE_PK;

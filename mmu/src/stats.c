@@ -2,7 +2,10 @@
 /* Names of the counters; see umbra/stats.h. */
 #include "umbra/stats.h"
 
-#define ROW(field) {.name = #field, .offset_bytes = offsetof(struct umbra_stats, field)}
+#define ROW(field)                                                                                 \
+	{                                                                                          \
+		.name = #field, .offset_bytes = offsetof(struct umbra_stats, field)                \
+	}
 
 const struct umbra_stat_name umbra_stat_names[] = {
 	ROW(pf_taken),

@@ -2,21 +2,25 @@
 /*
  * Out-of-sync guest tables; see sync.h.
  *
- * What a processor may cache is what makes this legal. SDM 3A "Caching Translation Information"; APM 2
- * "Translation-Lookaside Buffer".
+ * What a processor may cache is what makes this legal. SDM 3A "Caching Translation Information";
+ * APM 2 "Translation-Lookaside Buffer".
  *
- * 1. While a table is unsync its shadow pages may show older guest entries than memory does: the ones that stand in
- *    their snapshots. A processor may likewise use a cached translation until the guest invalidates it.
- * 2. An entry that is not present is never cached, nor one with A=0: so the shadow never holds an entry
- *    for these. A fault drops what is cached for its address: it reads guest memory afresh at every level, and
- *    the entries on the way are brought up to date whether it is fixed (tree.c) or injected (sync_path).
- * 3. A load of CR3, or a change of CR0, CR4 or EFER that flushes: every unsync table is compared before the guest goes on.
- * 4. INVLPG drops the translations of its address and all paging-structure caches: the last-level entry of the address, and every
- *    unsync table above the last level, are compared.
- * 5. A table that is linked anew is compared first, and so are the unsync tables below it: no processor could have
- *    cached their entries at that place, and an INVLPG there found no path to them.
- * 6. A table that was found unchanged at `sticky` flushes in a row is write-protected at the next. Until then writing it costs
- *    nothing, and no protection is taken from it at a context switch.
+ * 1. While a table is unsync its shadow pages may show older guest entries than memory does: the
+ *    ones that stand in their snapshots. A processor may likewise use a cached translation until the
+ *    guest invalidates it.
+ * 2. An entry that is not present is never cached, nor one with A=0: so the shadow never holds an
+ *    entry for these. A fault drops what is cached for its address: it reads guest memory afresh at
+ *    every level, and the entries on the way are brought up to date whether it is fixed (tree.c) or
+ *    injected (sync_path).
+ * 3. A load of CR3, or a change of CR0, CR4 or EFER that flushes: every unsync table is compared
+ *    before the guest goes on.
+ * 4. INVLPG drops the translations of its address and all paging-structure caches: the last-level
+ *    entry of the address, and every unsync table above the last level, are compared.
+ * 5. A table that is linked anew is compared first, and so are the unsync tables below it: no
+ *    processor could have cached their entries at that place, and an INVLPG there found no path to
+ *    them.
+ * 6. A table that was found unchanged at `sticky` flushes in a row is write-protected at the next.
+ *    Until then writing it costs nothing, and no protection is taken from it at a context switch.
  * 7. At most UNSYNC_MAX tables are unsync, which bounds the work of a flush.
  */
 #include "sync.h"
@@ -38,11 +42,12 @@ static const struct format *page_format(const struct umbra_vm *vm, const struct 
 static void note_orphan(struct umbra_vm *vm, uint32_t child)
 {
 	if (child && !vm->pages[child].parents && !vm->pages[child].roots &&
-			vm->n_orphans < ORPHANS_MAX)
+		vm->n_orphans < ORPHANS_MAX)
 		vm->orphans[vm->n_orphans++] = child;
 }
 
-/* Can a present shadow entry in a page of @role stay, with other bits: does it lead where @gpte leads? */
+/* Can a present shadow entry in a page of @role stay, with other bits: does it lead where @gpte
+ * leads? */
 static bool same_target(uint32_t role, uint64_t old, uint64_t gpte)
 {
 	uint64_t what = X86_PTE_FRAME;
@@ -73,7 +78,8 @@ static uint64_t changed_spte(struct umbra_vm *vm, uint32_t page, uint64_t spte, 
 	return (spte & keep) | bits | spte_leaf_bits(gpte, level);
 }
 
-/* The guest took rights from what @spte stood for: until it flushes, a TLB may hold them where no entry tells. */
+/* The guest took rights from what @spte stood for: until it flushes, a TLB may hold them where no
+ * entry tells. */
 static void note_stale(struct umbra_vm *vm, unsigned level, uint64_t spte)
 {
 	if (spte_is_leaf(spte, level))
@@ -177,7 +183,8 @@ static bool sync_table(struct umbra_vm *vm, uint64_t gfn)
 	return changed;
 }
 
-/* Writes are trapped again from here on, and what was written until now is seen: so protect first, then compare. */
+/* Writes are trapped again from here on, and what was written until now is seen: so protect first,
+ * then compare. */
 static void protect_again(struct umbra_vm *vm, struct unsync_table *table)
 {
 	uint64_t gfn = table->gfn;
@@ -255,7 +262,8 @@ void sync_attach(struct umbra_vm *vm, uint32_t page)
 
 void sync_all(struct umbra_vm *vm)
 {
-	/* Backwards: a table that is protected again gives its place to the last, which was seen already. */
+	/* Backwards: a table that is protected again gives its place to the last, which was seen
+	 * already. */
 	for (unsigned i = vm->n_unsync; i-- > 0;) {
 		struct unsync_table *table = &vm->unsync[i];
 

@@ -12,15 +12,17 @@
 /* ---- entries ---- */
 
 /*
- * The guest entry behind @index of the indirect @page is now @gpte: make the shadow entry grant no more than it does and, where
- * that needs no new page, no less. Whoever changed the entry owes the flush.
+ * The guest entry behind @index of the indirect @page is now @gpte: make the shadow entry grant no
+ * more than it does and, where that needs no new page, no less. Whoever changed the entry owes the
+ * flush.
  */
 void sync_entry(struct umbra_vm *vm, uint32_t page, unsigned index, uint64_t gpte);
 
 /* Read the guest entry behind @index and sync_entry() it. */
 void sync_entry_now(struct umbra_vm *vm, uint32_t page, unsigned index);
 
-/* Compare all that @page ever looked at with the guest table. Returns true if something had changed. */
+/* Compare all that @page ever looked at with the guest table. Returns true if something had
+ * changed. */
 bool sync_page(struct umbra_vm *vm, uint32_t page);
 
 /* ---- tables ---- */
@@ -45,7 +47,8 @@ void sync_attach(struct umbra_vm *vm, uint32_t page);
 /* The guest flushed everything (CR3 load and the like). */
 void sync_all(struct umbra_vm *vm);
 
-/* Bring the shadow entries on the way of @gva, from @page down as far as they are linked, to what the guest's say now. */
+/* Bring the shadow entries on the way of @gva, from @page down as far as they are linked, to what
+ * the guest's say now. */
 void sync_path(struct umbra_vm *vm, umbra_gva gva, uint32_t page);
 
 /* INVLPG of @gva on @vcpu: its entries, and every unsync table above the last level. */
@@ -53,7 +56,8 @@ void sync_gva(struct umbra_vcpu *vcpu, umbra_gva gva);
 
 /* ---- orphans ---- */
 
-/* Zap the tables that lost their last parent by the guest's own doing in this event: they were freed, most likely. */
+/* Zap the tables that lost their last parent by the guest's own doing in this event: they were
+ * freed, most likely. */
 void sync_reap_orphans(struct umbra_vm *vm);
 
 #endif

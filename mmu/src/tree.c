@@ -35,7 +35,8 @@ bool tree_may_write(struct umbra_vm *vm, uint64_t gfn, unsigned level)
 	struct target target;
 
 	/* A 2M leaf exists only where there is no table (fits_large). */
-	return tree_target(vm, gfn, &target) && (level > 1 ? target.writable : target_may_write(&target));
+	return tree_target(vm, gfn, &target) &&
+	       (level > 1 ? target.writable : target_may_write(&target));
 }
 
 /* ---- leaves ---- */
@@ -49,8 +50,8 @@ static bool rights_lost(uint64_t old, uint64_t spte)
  * Put @spte (without rmap bit) in place of what is there: nothing, a leaf for the same guest frame,
  * or a link to the parts of it. Returns false if it was there already.
  */
-static bool replace_leaf(struct umbra_vm *vm, uint32_t page, unsigned index, uint64_t spte,
-		uint32_t *rmap)
+static bool replace_leaf(
+	struct umbra_vm *vm, uint32_t page, unsigned index, uint64_t spte, uint32_t *rmap)
 {
 	uint64_t old = set_read(vm, page, index);
 	unsigned level = page_level(&vm->pages[page]);
@@ -74,12 +75,12 @@ static bool replace_leaf(struct umbra_vm *vm, uint32_t page, unsigned index, uin
 }
 
 static void install_4k(struct umbra_vm *vm, uint32_t page, unsigned index, uint64_t bits,
-		const struct target *target)
+	const struct target *target)
 {
 	if (!target_may_write(target))
 		bits &= ~X86_PTE_W;
 	set_leaf(vm, page, index, target->hfn << X86_PAGE_SHIFT | X86_PTE_P | bits,
-			target->frame ? &target->frame->rmap : NULL);
+		target->frame ? &target->frame->rmap : NULL);
 }
 
 void tree_prefetch(struct umbra_vm *vm, uint32_t page, unsigned index, uint64_t gpte)
@@ -90,11 +91,11 @@ void tree_prefetch(struct umbra_vm *vm, uint32_t page, unsigned index, uint64_t 
 		return;
 	vm->stats.mmu_prefetch++;
 	install_4k(vm, page, index,
-			spte_rights(vm->pages[page].role, gpte, true) | spte_leaf_bits(gpte, 1),
-			&target);
+		spte_rights(vm->pages[page].role, gpte, true) | spte_leaf_bits(gpte, 1), &target);
 }
 
-/* Look at the other guest entries of the aligned window around @index: mostly they are as they were. */
+/* Look at the other guest entries of the aligned window around @index: mostly they are as they
+ * were. */
 static void prefetch_window(struct umbra_vm *vm, uint32_t page, unsigned index)
 {
 	unsigned first = index & ~(vm->policy.prefetch - 1);
@@ -135,14 +136,16 @@ static void fill_direct(struct umbra_vm *vm, uint32_t page)
 
 /* ---- links ---- */
 
-/* Make the entry a link to @child with @bits, in place of nothing, the same link, or the leaf it splits. */
-static void relink(struct umbra_vm *vm, uint32_t page, unsigned index, uint32_t child, uint64_t bits)
+/* Make the entry a link to @child with @bits, in place of nothing, the same link, or the leaf it
+ * splits. */
+static void relink(
+	struct umbra_vm *vm, uint32_t page, unsigned index, uint32_t child, uint64_t bits)
 {
 	uint64_t old = set_read(vm, page, index);
 	uint64_t spte = (old & ~SPTE_RIGHTS) | bits;
 
 	if (!old || spte_is_leaf(old, page_level(&vm->pages[page])) ||
-			spte_child(vm, old) != child) {
+		spte_child(vm, old) != child) {
 		if (old) {
 			set_clear(vm, page, index);
 			flush_later(vm);
@@ -177,7 +180,7 @@ static uint32_t link_table(struct umbra_vm *vm, uint32_t page, unsigned index, u
 }
 
 static uint32_t link_direct(struct umbra_vm *vm, uint32_t page, unsigned index, uint64_t gfn,
-		uint32_t role, uint64_t bits)
+	uint32_t role, uint64_t bits)
 {
 	uint32_t child = page_lookup(vm, gfn, role);
 
@@ -212,7 +215,7 @@ void tree_inherit(struct umbra_vm *vm, uint32_t from, uint32_t to)
 /* ---- the way down ---- */
 
 static void walk_from(const struct umbra_vm *vm, struct walk *walk, uint32_t page, unsigned level,
-		uint64_t all, uint64_t any)
+	uint64_t all, uint64_t any)
 {
 	walk->top = level;
 	walk->page = page;
@@ -241,7 +244,8 @@ static void descend(struct umbra_vcpu *vcpu, umbra_gva gva, struct walk *walk)
 		uint64_t spte = set_read(vm, page, index);
 		uint64_t gpte = gpte_load(&vm->pages[page].guest[index]);
 
-		/* As in the snapshot, and not PS: then the shadow entry, if there is one, links to the table. */
+		/* As in the snapshot, and not PS: then the shadow entry, if there is one, links to
+		 * the table. */
 		if (!spte || gpte != vm->snapshots[page][index] || (gpte & X86_PTE_PS))
 			break;
 		all &= gpte;
@@ -263,7 +267,8 @@ static const struct descent *known_descent(const struct umbra_vcpu *vcpu, umbra_
 {
 	const struct descent *known = &vcpu->descents[gva >> 21 & (DESCENTS - 1)];
 
-	return known->tag == descent_tag(vcpu, gva) && known->key == vcpu->vm->descent_key ? known : NULL;
+	return known->tag == descent_tag(vcpu, gva) && known->key == vcpu->vm->descent_key ? known
+											   : NULL;
 }
 
 uint32_t tree_known_page(const struct umbra_vcpu *vcpu, umbra_gva gva)
@@ -284,19 +289,19 @@ void tree_descend(struct umbra_vcpu *vcpu, umbra_gva gva, struct walk *walk)
 }
 
 /* Rights of the entry that stands for the guest's terminal one, for this access. */
-static uint64_t terminal_rights(const struct umbra_vcpu *vcpu, uint32_t role, const struct walk *walk,
-		access_bits access)
+static uint64_t terminal_rights(
+	const struct umbra_vcpu *vcpu, uint32_t role, const struct walk *walk, access_bits access)
 {
 	uint64_t gpte = walk->gpte[walk->leaf_level];
 	uint64_t rights = spte_rights(role, gpte, true);
 
 	/*
-	 * CR0.WP=0: a supervisor may write what the guest's tables make read-only. Such an entry is not
-	 * for users, who fault and get it back as it was; nor for fetches if SMEP would forbid them, here or where
-	 * the same table hangs below entries with other rights.
+	 * CR0.WP=0: a supervisor may write what the guest's tables make read-only. Such an entry is
+	 * not for users, who fault and get it back as it was; nor for fetches if SMEP would forbid
+	 * them, here or where the same table hangs below entries with other rights.
 	 */
 	if ((role & ROLE_WP0) && (access & (X86_PF_W | X86_PF_U)) == X86_PF_W &&
-			!(walk->all & X86_PTE_W)) {
+		!(walk->all & X86_PTE_W)) {
 		rights = (rights & X86_PTE_NX) | X86_PTE_W;
 		if ((gpte & X86_PTE_U) && vcpu->smep)
 			rights |= X86_PTE_NX;
@@ -318,8 +323,8 @@ static uint32_t *large_rmap(const struct target *target, uint64_t gfn)
 }
 
 /* The leaf for the terminal guest entry or inside a direct page, where it is to be at @level. */
-static bool map_leaf(struct umbra_vm *vm, uint32_t page, unsigned index, uint64_t bits, uint64_t gfn,
-		const struct target *target)
+static bool map_leaf(struct umbra_vm *vm, uint32_t page, unsigned index, uint64_t bits,
+	uint64_t gfn, const struct target *target)
 {
 	bool large = bits & X86_PTE_PS && page_level(&vm->pages[page]) > 1;
 	uint64_t hfn = target->hfn;
@@ -331,11 +336,12 @@ static bool map_leaf(struct umbra_vm *vm, uint32_t page, unsigned index, uint64_
 	}
 	if ((bits & X86_PTE_W) && !(large ? target->writable : target_may_write(target)))
 		bits &= ~X86_PTE_W;
-	return replace_leaf(vm, page, index, hfn << X86_PAGE_SHIFT | X86_PTE_P | X86_PTE_A | bits, rmap);
+	return replace_leaf(
+		vm, page, index, hfn << X86_PAGE_SHIFT | X86_PTE_P | X86_PTE_A | bits, rmap);
 }
 
-/* Bring an entry on the way, and its snapshot, to the guest entry just read: a fault is a sync point. Returns true if
- * the entry stood for another one. */
+/* Bring an entry on the way, and its snapshot, to the guest entry just read: a fault is a sync
+ * point. Returns true if the entry stood for another one. */
 static bool refresh(struct umbra_vm *vm, uint32_t page, unsigned index, uint64_t gpte)
 {
 	if (vm->snapshots[page][index] == gpte)
@@ -350,7 +356,7 @@ static bool refresh(struct umbra_vm *vm, uint32_t page, unsigned index, uint64_t
 }
 
 bool tree_map(struct umbra_vcpu *vcpu, umbra_gva gva, const struct walk *walk, access_bits access,
-		const struct target *target)
+	const struct target *target)
 {
 	struct umbra_vm *vm = vcpu->vm;
 	uint32_t page = walk->page;
@@ -380,10 +386,12 @@ bool tree_map(struct umbra_vcpu *vcpu, umbra_gva gva, const struct walk *walk, a
 				prefetch_window(vm, page, index);
 			return changed;
 		}
-		/* The guest's page is larger than a leaf can be here: the parts hang in a direct page. */
+		/* The guest's page is larger than a leaf can be here: the parts hang in a direct
+		 * page. */
 		role = role & ROLE_DIRECT ? (role & ~ROLE_PAE_ROOT) - 1
 					  : spte_direct_role(gpte, level);
-		page = link_direct(vm, page, index, walk->gfn & ~(level_frames(level) - 1), role, bits);
+		page = link_direct(
+			vm, page, index, walk->gfn & ~(level_frames(level) - 1), role, bits);
 		changed = true;
 	}
 }

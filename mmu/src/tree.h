@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The shape of the shadow trees: which page hangs below which entry, which leaf is where. Decides what an
- * entry maps and with which rights (I1, I2, I5, I11); set.c writes it. Lock: MMU lock held, everywhere here.
+ * The shape of the shadow trees: which page hangs below which entry, which leaf is where. Decides
+ * what an entry maps and with which rights (I1, I2, I5, I11); set.c writes it. Lock: MMU lock held,
+ * everywhere here.
  */
 #ifndef MMU_TREE_H
 #define MMU_TREE_H
@@ -14,38 +15,44 @@ struct target {
 	const struct slot *slot; /* NULL: absent */
 	struct frame *frame;     /* NULL: not RAM */
 	uint64_t hfn;
-	bool writable;           /* the slot lets the guest write; says nothing of protection (I2) */
+	bool writable; /* the slot lets the guest write; says nothing of protection (I2) */
 };
 
-/* Returns false if nothing may be mapped for @gfn (absent, and the embedder gave no absent page). */
+/* Returns false if nothing may be mapped for @gfn (absent, and the embedder gave no absent page).
+ */
 bool tree_target(struct umbra_vm *vm, uint64_t gfn, struct target *target);
 
 /*
- * Begin a walk for @gva as far down as the shadow tree of @vcpu is known to stand for the guest's tables: every
- * entry passed is linked, and the guest's entry, read again here, is the one that it was linked for.
+ * Begin a walk for @gva as far down as the shadow tree of @vcpu is known to stand for the guest's
+ * tables: every entry passed is linked, and the guest's entry, read again here, is the one that it
+ * was linked for.
  */
 void tree_descend(struct umbra_vcpu *vcpu, umbra_gva gva, struct walk *walk);
 
-/* The lowest page on the way of @gva that is known without looking: of its last-level table, or the root. */
+/* The lowest page on the way of @gva that is known without looking: of its last-level table, or the
+ * root. */
 uint32_t tree_known_page(const struct umbra_vcpu *vcpu, umbra_gva gva);
 
 /*
- * Make the shadow tree of @vcpu translate @gva as @walk, begun by tree_descend(), found it, for @access, to @target. A write gets W only if nothing
- * protects the frame. RESERVE_PAGES must be free. Cannot fail. Returns false if there was nothing to change.
+ * Make the shadow tree of @vcpu translate @gva as @walk, begun by tree_descend(), found it, for
+ * @access, to @target. A write gets W only if nothing protects the frame. RESERVE_PAGES must be
+ * free. Cannot fail. Returns false if there was nothing to change.
  */
 bool tree_map(struct umbra_vcpu *vcpu, umbra_gva gva, const struct walk *walk, access_bits access,
-		const struct target *target);
+	const struct target *target);
 
 /*
- * Fill the new root @to with the links of @from, the root that the vCPU comes from, where the guest's entries are the same: the
- * kernel's half, mostly. Every unsync table has just been compared (sync.c, rule 5).
+ * Fill the new root @to with the links of @from, the root that the vCPU comes from, where the
+ * guest's entries are the same: the kernel's half, mostly. Every unsync table has just been
+ * compared (sync.c, rule 5).
  */
 void tree_inherit(struct umbra_vm *vm, uint32_t from, uint32_t to);
 
 /* Install the leaf for the usable @gpte in the empty entry @index of @page, at level 1. */
 void tree_prefetch(struct umbra_vm *vm, uint32_t page, unsigned index, uint64_t gpte);
 
-/* May a leaf at @level for @gfn be writable now: the slot lets it, and it covers no synced table? */
+/* May a leaf at @level for @gfn be writable now: the slot lets it, and it covers no synced table?
+ */
 bool tree_may_write(struct umbra_vm *vm, uint64_t gfn, unsigned level);
 
 #endif

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The library's data: a VM, its vCPUs, shadow pages, guest frames, slots; and how to get from one to the other.
- * docs/MMU.md explains the fields. No policy here and no algorithm.
+ * The library's data: a VM, its vCPUs, shadow pages, guest frames, slots; and how to get from one
+ * to the other. docs/MMU.md explains the fields. No policy here and no algorithm.
  *
- * Shadow pages are numbered from 1; 0 is "none". One entry of a shadow page is named by a *ref*: number * 512 + index, so 0 is
- * "none" here too. All lists are intrusive and made of such numbers: nothing is ever allocated to record a mapping, so
- * nothing but a shadow page can run out.
+ * Shadow pages are numbered from 1; 0 is "none". One entry of a shadow page is named by a *ref*:
+ * number * 512 + index, so 0 is "none" here too. All lists are intrusive and made of such numbers:
+ * nothing is ever allocated to record a mapping, so nothing but a shadow page can run out.
  */
 #ifndef MMU_VM_H
 #define MMU_VM_H
@@ -16,19 +16,21 @@
 #include "umbra/umbra.h"
 #include "x86/x86.h"
 
-#define ENTRIES         512u
-#define LARGE_FRAMES    512u /* 4K frames in a 2M page */
-#define MAX_LEVEL       5u
-#define MAX_SLOTS       32u
-#define GROUP_SHIFT     3u /* a group is 8 entries, one cache line of a guest table */
-#define GROUP_ENTRIES   (1u << GROUP_SHIFT)
-#define UNSYNC_MAX      64u
-#define GAVE_UP_MAX     4u
-#define ORPHANS_MAX     16u
-/* A fault needs at most one page per level below the root, and one more where a large page is split. */
-#define RESERVE_PAGES   5u
-/* Page numbers fit a ref (32 bits, 9 of them index) and the tag of a descent (64 bits, 43 of them 2M number). */
-#define POOL_MAX        (1u << 21)
+#define ENTRIES       512u
+#define LARGE_FRAMES  512u /* 4K frames in a 2M page */
+#define MAX_LEVEL     5u
+#define MAX_SLOTS     32u
+#define GROUP_SHIFT   3u /* a group is 8 entries, one cache line of a guest table */
+#define GROUP_ENTRIES (1u << GROUP_SHIFT)
+#define UNSYNC_MAX    64u
+#define GAVE_UP_MAX   4u
+#define ORPHANS_MAX   16u
+/* A fault needs at most one page per level below the root, and one more where a large page is
+ * split. */
+#define RESERVE_PAGES 5u
+/* Page numbers fit a ref (32 bits, 9 of them index) and the tag of a descent (64 bits, 43 of them
+ * 2M number). */
+#define POOL_MAX (1u << 21)
 
 /* ---- guest memory ---- */
 
@@ -49,47 +51,50 @@ struct slot {
 	uint64_t first; /* gfn */
 	uint64_t n_frames;
 	uint64_t hfn;
-	uint8_t *va;             /* NULL: device */
-	struct frame *frames;    /* NULL: device */
-	struct region *regions;  /* by (gfn >> 9) - (first >> 9) */
+	uint8_t *va;            /* NULL: device */
+	struct frame *frames;   /* NULL: device */
+	struct region *regions; /* by (gfn >> 9) - (first >> 9) */
 	bool writable;
 };
 
 /* ---- shadow pages ---- */
 
 /* Role: what besides the guest frame decides about a shadow page's content. */
-#define ROLE_LEVEL    0x7u
-#define ROLE_DIRECT   (1u << 3) /* maps a range of guest frames linearly; no guest table behind it */
+#define ROLE_LEVEL  0x7u
+#define ROLE_DIRECT (1u << 3)   /* maps a range of guest frames linearly; no guest table behind it \
+				 */
 #define ROLE_WP0      (1u << 4) /* built for CR0.WP=0 */
 #define ROLE_ACC_W    (1u << 5) /* WP0: every guest entry above grants W (else always set) */
 #define ROLE_NXE      (1u << 6) /* built for EFER.NXE=1 */
 #define ROLE_SMEP     (1u << 7) /* WP0: built for CR4.SMEP=1 */
 #define ROLE_SMAP     (1u << 13) /* WP0: built for CR4.SMAP=1 */
-#define ROLE_PAE_ROOT (1u << 8) /* four PDPTEs, which have no rights bits */
-/* Direct: the bits that a leaf needs and an entry above cannot carry, as they stand in a 4K leaf. */
-#define ROLE_LEAF_PWT (1u << 9)
-#define ROLE_LEAF_PCD (1u << 10)
-#define ROLE_LEAF_PAT (1u << 11)
-#define ROLE_LEAF_G   (1u << 12)
+#define ROLE_PAE_ROOT (1u << 8)  /* four PDPTEs, which have no rights bits */
+/* Direct: the bits that a leaf needs and an entry above cannot carry, as they stand in a 4K leaf.
+ */
+#define ROLE_LEAF_PWT      (1u << 9)
+#define ROLE_LEAF_PCD      (1u << 10)
+#define ROLE_LEAF_PAT      (1u << 11)
+#define ROLE_LEAF_G        (1u << 12)
 #define ROLE_LEAF_PK_SHIFT 16
 
 struct shadow_page {
-	uint64_t gfn;      /* the guest table, or the first frame that a direct page maps */
-	uint64_t touched;  /* a bit per group in which an entry or snapshot may be other than 0 */
+	uint64_t gfn;     /* the guest table, or the first frame that a direct page maps */
+	uint64_t touched; /* a bit per group in which an entry or snapshot may be other than 0 */
 	const uint64_t *guest; /* the guest table for us (all ones if it is absent); NULL: direct */
 	uint32_t role;
 	uint32_t hash_next;
-	uint32_t parents;  /* first ref of the entries that link here */
-	uint32_t roots;    /* vCPUs that run on it */
+	uint32_t parents; /* first ref of the entries that link here */
+	uint32_t roots;   /* vCPUs that run on it */
 	uint16_t n_present;
-	bool guest_ro;     /* the table is in memory that cannot be written: A and D get lost */
+	bool guest_ro; /* the table is in memory that cannot be written: A and D get lost */
 	bool in_use;
-	bool used;         /* second chance for roots; for others the A bit of the parents serves */
+	bool used; /* second chance for roots; for others the A bit of the parents serves */
 	uint32_t unused[4]; /* a power of two is quick to index */
 };
 static_assert(sizeof(struct shadow_page) == 64, "one cache line, a shift to index");
 
-/* Neighbours of an entry in the one list it is in: leaf: the frame's rmap; link: the child's parents. */
+/* Neighbours of an entry in the one list it is in: leaf: the frame's rmap; link: the child's
+ * parents. */
 struct link {
 	uint32_t next;
 	uint32_t prev; /* 0: it is the first */
@@ -105,16 +110,16 @@ struct format {
 /* A guest table that is writable although shadowed. */
 struct unsync_table {
 	uint64_t gfn;
-	uint32_t idle;  /* flushes in a row that found nothing changed */
-	bool non_leaf;  /* some shadow of it is above level 1 */
+	uint32_t idle; /* flushes in a row that found nothing changed */
+	bool non_leaf; /* some shadow of it is above level 1 */
 };
 
 struct mode;
 
 /*
- * What a descent from a root to a last-level table found, for the next fault in the same 2M: our paging-structure
- * cache. Good while no link changed anywhere and every table above the last level is synced: while
- * vm->descent_key is what it was.
+ * What a descent from a root to a last-level table found, for the next fault in the same 2M: our
+ * paging-structure cache. Good while no link changed anywhere and every table above the last level
+ * is synced: while vm->descent_key is what it was.
  */
 struct descent {
 	uint64_t tag; /* descent_tag() */
@@ -125,8 +130,8 @@ struct descent {
 #define DESCENTS 16u
 
 /*
- * An access as far as translation cares, in one word: W, U and I as in a page fault's error code, and
- * ACCESS_AC for a supervisor's explicit data access with EFLAGS.AC=1.
+ * An access as far as translation cares, in one word: W, U and I as in a page fault's error code,
+ * and ACCESS_AC for a supervisor's explicit data access with EFLAGS.AC=1.
  */
 #define ACCESS_AC (1u << 3)
 typedef uint32_t access_bits;
@@ -144,25 +149,27 @@ struct umbra_vcpu {
 	const struct format *format;
 	struct umbra_paging_regs regs;
 	struct permission permissions[PERMISSIONS]; /* by permission_index() */
-	uint32_t report;    /* error code bits that faults report: I only with NXE or SMEP */
+	uint32_t report; /* error code bits that faults report: I only with NXE or SMEP */
 	uint32_t root_role;
-	uint32_t root;      /* shadow page */
+	uint32_t root; /* shadow page */
 	umbra_hpa root_hpa;
 	bool nxe, wp, smep, smap;
 	struct descent descents[DESCENTS]; /* by 2M number */
-	/* Frames whose stores the host could not emulate lately: the next one goes unsync, see write.c. */
+	/* Frames whose stores the host could not emulate lately: the next one goes unsync, see
+	 * write.c. */
 	uint64_t gave_up[GAVE_UP_MAX];
 	unsigned gave_up_next;
 };
 
 struct umbra_vm {
 	_Atomic uint32_t lock;
-	bool flush_all;   /* rights were removed: flush every vCPU before unlocking */
-	bool freed;       /* a shadow page was freed since the last full flush */
+	bool flush_all; /* rights were removed: flush every vCPU before unlocking */
+	bool freed;     /* a shadow page was freed since the last full flush */
 	/*
-	 * What the guest owes a flush for, while the entries no longer tell: a leaf that lost W may live on in a TLB (so that
-	 * protecting a frame must flush although no entry is writable), and so may the parts of what was one large page to
-	 * the guest (so that INVLPG of, or a fault at, one of its addresses must flush them all).
+	 * What the guest owes a flush for, while the entries no longer tell: a leaf that lost W may
+	 * live on in a TLB (so that protecting a frame must flush although no entry is writable),
+	 * and so may the parts of what was one large page to the guest (so that INVLPG of, or a
+	 * fault at, one of its addresses must flush them all).
 	 */
 	bool stale_writable;
 	bool stale_parts;
@@ -174,7 +181,7 @@ struct umbra_vm {
 	struct link (*links)[ENTRIES];
 	struct shadow_page *pages;
 	umbra_hpa tables_hpa;
-	unsigned n_pages;   /* numbers 1 .. n_pages - 1 */
+	unsigned n_pages; /* numbers 1 .. n_pages - 1 */
 	unsigned n_free;
 	uint32_t free_list; /* through hash_next */
 	uint32_t clock_hand;
@@ -185,8 +192,8 @@ struct umbra_vm {
 	unsigned n_slots;
 	struct unsync_table unsync[UNSYNC_MAX];
 	unsigned n_unsync;
-	unsigned n_unsync_upper; /* of them: with a shadow above level 1 */
-	uint64_t descent_key;    /* changes with every link; never 0 */
+	unsigned n_unsync_upper;       /* of them: with a shadow above level 1 */
+	uint64_t descent_key;          /* changes with every link; never 0 */
 	uint32_t orphans[ORPHANS_MAX]; /* to be looked at before the event ends */
 	unsigned n_orphans;
 
@@ -254,7 +261,7 @@ static inline unsigned permission_index(access_bits access)
 }
 
 static_assert(X86_PF_W == 2 && X86_PF_U == 4 && ACCESS_AC == 8 && X86_PF_I == 16,
-		"permission_index() packs these four bits");
+	"permission_index() packs these four bits");
 
 /* ---- assertions: library bugs only, never what a guest or host does ---- */
 

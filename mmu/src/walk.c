@@ -5,7 +5,8 @@
 #include "mode.h"
 #include "slot.h"
 
-static bool fault(const struct umbra_vcpu *vcpu, access_bits access, uint32_t why, struct walk *walk)
+static bool fault(
+	const struct umbra_vcpu *vcpu, access_bits access, uint32_t why, struct walk *walk)
 {
 	walk->error_code = (access & vcpu->report) | why;
 	return false;
@@ -73,8 +74,7 @@ bool walk_guest(const struct umbra_vcpu *vcpu, umbra_gva gva, access_bits access
 	within = level_frames(level) - 1;
 	walk->leaf_level = level;
 	walk->gfn = (gfn & ~within) | (gva >> X86_PAGE_SHIFT & within);
-	return permitted(vcpu, access, walk->all, walk->any) ||
-	       fault(vcpu, access, X86_PF_P, walk);
+	return permitted(vcpu, access, walk->all, walk->any) || fault(vcpu, access, X86_PF_P, walk);
 }
 
 bool walk_set_ad(struct walk *walk, access_bits access)
@@ -91,9 +91,8 @@ bool walk_set_ad(struct walk *walk, access_bits access)
 		walk->gpte[level] = old | set;
 		/* A write to memory that cannot be written is lost, and the walk goes on. */
 		if (walk->entry[level] &&
-				!atomic_compare_exchange_strong(
-						(_Atomic uint64_t *)(uintptr_t)walk->entry[level],
-						&old, old | set))
+			!atomic_compare_exchange_strong(
+				(_Atomic uint64_t *)(uintptr_t)walk->entry[level], &old, old | set))
 			return false;
 	}
 	return true;

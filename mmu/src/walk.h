@@ -2,7 +2,8 @@
 /*
  * The guest walk: translate a guest-virtual address by the guest's own tables, exactly as the
  * processor would. Reads guest memory and sets A/D in it; knows nothing of shadow pages.
- * Source: SDM 3A "Paging", "Access Rights", "Accessed and Dirty Flags"; APM 2 "Page Translation and Protection".
+ * Source: SDM 3A "Paging", "Access Rights", "Accessed and Dirty Flags"; APM 2 "Page Translation and
+ * Protection".
  */
 #ifndef MMU_WALK_H
 #define MMU_WALK_H
@@ -10,29 +11,30 @@
 #include "vm.h"
 
 /*
- * A walk in progress, or done. It begins at the root of the guest's tables, or further down where the shadow tree already
- * stands for the levels above (tree_descend).
+ * A walk in progress, or done. It begins at the root of the guest's tables, or further down where
+ * the shadow tree already stands for the levels above (tree_descend).
  */
 struct walk {
-	unsigned top;            /* level of the first entry to be read */
-	const uint64_t *table;   /* the table it is in */
+	unsigned top;          /* level of the first entry to be read */
+	const uint64_t *table; /* the table it is in */
 	bool table_ro;
-	uint32_t page;           /* tree_descend(): the shadow page of that table */
-	uint64_t all, any;       /* AND and OR of the entries so far: the rights */
+	uint32_t page;     /* tree_descend(): the shadow page of that table */
+	uint64_t all, any; /* AND and OR of the entries so far: the rights */
 
-	unsigned leaf_level;     /* guest level of the entry that maps the page; 0: paging off */
-	uint64_t gfn;            /* the 4K frame that the address is in */
-	uint32_t error_code;     /* of the #PF, if walk_guest() returned false */
-	uint64_t gpte[MAX_LEVEL + 1];        /* from top down: as read, with A and D once they are set */
+	unsigned leaf_level; /* guest level of the entry that maps the page; 0: paging off */
+	uint64_t gfn;        /* the 4K frame that the address is in */
+	uint32_t error_code; /* of the #PF, if walk_guest() returned false */
+	uint64_t gpte[MAX_LEVEL + 1]; /* from top down: as read, with A and D once they are set */
 	const uint64_t *entry[MAX_LEVEL + 1]; /* where; NULL: in memory that cannot be written */
 };
 
 /* Begin at the root. */
 void walk_begin(const struct umbra_vcpu *vcpu, struct walk *walk);
 
-/* Go on from where @walk stands. true: allowed, @walk is filled. false: the guest gets a #PF with walk->error_code. */
-bool walk_guest(const struct umbra_vcpu *vcpu, umbra_gva gva, access_bits access,
-		struct walk *walk);
+/* Go on from where @walk stands. true: allowed, @walk is filled. false: the guest gets a #PF with
+ * walk->error_code. */
+bool walk_guest(
+	const struct umbra_vcpu *vcpu, umbra_gva gva, access_bits access, struct walk *walk);
 
 /*
  * Set A in every entry read and, for a write, D in the last, atomically in guest memory.

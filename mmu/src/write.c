@@ -2,11 +2,13 @@
 /*
  * Stores into guest page tables; see write.h.
  *
- * One rule decides (write_decide): let the table out of sync where the policy allows that for its level; otherwise have the store
- * emulated; where nobody can emulate it, forget the shadows of the frame.
+ * One rule decides (write_decide): let the table out of sync where the policy allows that for its
+ * level; otherwise have the store emulated; where nobody can emulate it, forget the shadows of the
+ * frame.
  *
- * A store that needs the very table it writes (a table that maps itself) would shadow the table again on each retry: so a
- * frame whose store could not be emulated lately goes unsync the next time, whatever the policy says.
+ * A store that needs the very table it writes (a table that maps itself) would shadow the table
+ * again on each retry: so a frame whose store could not be emulated lately goes unsync the next
+ * time, whatever the policy says.
  */
 #include "write.h"
 
@@ -116,7 +118,7 @@ bool umbra_guest_write(struct umbra_vcpu *vcpu, umbra_gpa gpa, const void *bytes
 	if (slot_frame(slot, gfn)->shadows) {
 		vm->stats.mmu_pte_write++;
 		for (uint32_t page = page_of_table(vm, gfn, 0); page;
-				page = page_of_table(vm, gfn, page)) {
+			page = page_of_table(vm, gfn, page)) {
 			for (unsigned i = offset / 8; i <= (offset + n_bytes - 1) / 8; i++)
 				sync_entry_now(vm, page, i);
 		}

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What happens when the guest writes a frame that is one of its page tables: the decision, and the three answers.
- * Lock: MMU lock held.
+ * What happens when the guest writes a frame that is one of its page tables: the decision, and the
+ * three answers. Lock: MMU lock held.
  */
 #ifndef MMU_WRITE_H
 #define MMU_WRITE_H
@@ -18,8 +18,8 @@ enum write_answer {
 enum write_answer write_decide(struct umbra_vcpu *vcpu, const struct walk *walk);
 
 /*
- * Forget all shadows of @gfn. A page that a vCPU runs on cannot go: then the frame becomes unsync instead. Either way
- * it may be written afterwards.
+ * Forget all shadows of @gfn. A page that a vCPU runs on cannot go: then the frame becomes unsync
+ * instead. Either way it may be written afterwards.
  */
 void write_unshadow(struct umbra_vm *vm, uint64_t gfn);
 

@@ -20,16 +20,16 @@ enum umbra_replace {
 };
 
 struct umbra_policy {
-	bool cache;                 /* keep shadows across CR3 loads (S1); off forgets all at each */
-	bool large;                 /* map 2M shadow pages where guest and slots allow it */
-	bool emulate;               /* ask the host to emulate stores into non-leaf tables; off unshadows */
-	enum umbra_oos oos;         /* out-of-sync tables (S2) */
-	unsigned sticky;            /* flushes in a row that may find an unsync table unchanged; at
-	                               the next it is write-protected again */
-	unsigned prefetch;          /* entries looked at around a leaf fault, a power of two, 0 to 512 */
-	unsigned pool;              /* shadow pages; 0 means as many as the memory given holds */
+	bool cache;         /* keep shadows across CR3 loads (S1); off forgets all at each */
+	bool large;         /* map 2M shadow pages where guest and slots allow it */
+	bool emulate;       /* ask the host to emulate stores into non-leaf tables; off unshadows */
+	enum umbra_oos oos; /* out-of-sync tables (S2) */
+	unsigned sticky;    /* flushes in a row that may find an unsync table unchanged; at
+			       the next it is write-protected again */
+	unsigned prefetch;  /* entries looked at around a leaf fault, a power of two, 0 to 512 */
+	unsigned pool;      /* shadow pages; 0 means as many as the memory given holds */
 	enum umbra_replace replace;
-	bool audit;                 /* run the whole audit after every event: slow */
+	bool audit; /* run the whole audit after every event: slow */
 };
 
 /* What umbra_policy_parse() begins from and what a zeroed configuration does NOT mean. */
@@ -41,8 +41,8 @@ extern const struct umbra_policy umbra_policy_default;
  * @why (at most @why_bytes with the final NUL) that names the key and what it would accept; then
  * @policy is unchanged.
  */
-UMBRA_MUST_CHECK enum umbra_status umbra_policy_parse(struct umbra_policy *policy, const char *text,
-		char *why, size_t why_bytes);
+UMBRA_MUST_CHECK enum umbra_status umbra_policy_parse(
+	struct umbra_policy *policy, const char *text, char *why, size_t why_bytes);
 
 /* One line a key for a help text: "cache=on|off  keep shadow pages ...", NULL past the last. */
 const char *umbra_policy_help(unsigned index);

@@ -8,28 +8,28 @@
 #include "umbra/types.h"
 
 struct umbra_stats {
-	uint64_t pf_taken;            /* umbra_page_fault() calls */
-	uint64_t pf_fixed;            /* ended by installing or upgrading a shadow entry */
-	uint64_t pf_guest;            /* the guest's own faults, injected */
-	uint64_t pf_emulate;          /* stores handed to the host for emulation */
-	uint64_t pf_write_table;      /* write faults on a shadowed table (any answer) */
-	uint64_t pf_spurious;         /* nothing to do when looked at */
-	uint64_t pf_mmio;             /* accesses to memory that no slot grants */
-	uint64_t mmu_pte_write;       /* guest table writes applied by umbra_guest_write() */
-	uint64_t mmu_unsync;          /* tables let out of sync (times) */
-	uint64_t mmu_sync;            /* tables brought back in sync (times) */
-	uint64_t mmu_sync_changed;    /* entries a resync found changed */
-	uint64_t mmu_prefetch;        /* leaf entries installed before the guest asked */
-	uint64_t mmu_unshadow;        /* frames given up as tables because the guest wrote them */
+	uint64_t pf_taken;         /* umbra_page_fault() calls */
+	uint64_t pf_fixed;         /* ended by installing or upgrading a shadow entry */
+	uint64_t pf_guest;         /* the guest's own faults, injected */
+	uint64_t pf_emulate;       /* stores handed to the host for emulation */
+	uint64_t pf_write_table;   /* write faults on a shadowed table (any answer) */
+	uint64_t pf_spurious;      /* nothing to do when looked at */
+	uint64_t pf_mmio;          /* accesses to memory that no slot grants */
+	uint64_t mmu_pte_write;    /* guest table writes applied by umbra_guest_write() */
+	uint64_t mmu_unsync;       /* tables let out of sync (times) */
+	uint64_t mmu_sync;         /* tables brought back in sync (times) */
+	uint64_t mmu_sync_changed; /* entries a resync found changed */
+	uint64_t mmu_prefetch;     /* leaf entries installed before the guest asked */
+	uint64_t mmu_unshadow;     /* frames given up as tables because the guest wrote them */
 	uint64_t mmu_shadow_created;
 	uint64_t mmu_shadow_zapped;
-	uint64_t mmu_recycled;        /* shadow pages taken from another use because the pool was dry */
-	uint64_t mmu_cache_miss;      /* roots that had to be made at a CR3 load */
-	uint64_t mmu_cache_hit;       /* roots found at a CR3 load */
-	uint64_t mmu_large_split;     /* 2M mappings replaced by a table of 4K ones */
-	uint64_t invlpg;              /* umbra_invlpg() calls */
-	uint64_t tlb_flush;           /* flush_tlb() asked of the host */
-	uint64_t shadow_pages;        /* in use now (a level, not a count) */
+	uint64_t mmu_recycled;    /* shadow pages taken from another use because the pool was dry */
+	uint64_t mmu_cache_miss;  /* roots that had to be made at a CR3 load */
+	uint64_t mmu_cache_hit;   /* roots found at a CR3 load */
+	uint64_t mmu_large_split; /* 2M mappings replaced by a table of 4K ones */
+	uint64_t invlpg;          /* umbra_invlpg() calls */
+	uint64_t tlb_flush;       /* flush_tlb() asked of the host */
+	uint64_t shadow_pages;    /* in use now (a level, not a count) */
 };
 
 struct umbra_stat_name {

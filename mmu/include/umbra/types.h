@@ -26,21 +26,29 @@ typedef struct {
 /* Could the library do what it was asked? What a guest does wrong is an outcome, never a status. */
 enum umbra_status {
 	UMBRA_OK = 0,
-	UMBRA_BAD_ARG,     /* the embedder broke the contract of the call; nothing changed */
-	UMBRA_NO_MEMORY,   /* the memory that was given is smaller than the call needs */
-	UMBRA_OVERLAP,     /* the slot overlaps another one */
-	UMBRA_TOO_MANY,    /* no slot or vCPU left */
+	UMBRA_BAD_ARG,   /* the embedder broke the contract of the call; nothing changed */
+	UMBRA_NO_MEMORY, /* the memory that was given is smaller than the call needs */
+	UMBRA_OVERLAP,   /* the slot overlaps another one */
+	UMBRA_TOO_MANY,  /* no slot or vCPU left */
 };
 
 /* What the vCPU does next. */
 enum umbra_outcome {
-	UMBRA_RESUME = 0, /* run the guest; the same instruction starts again if it had faulted */
-	UMBRA_INJECT,     /* deliver umbra_exit.vector with .error_code; .gva goes to CR2 for #PF */
-	UMBRA_EMULATE,    /* perform the guest's store at .gpa for it. Into one of its page tables: decode the
-	                     store and hand it to umbra_guest_write(), or call umbra_unshadow() and resume. With
-	                     CR0.WP=0 and CR4.SMAP=1 it can be any memory a slot grants, a device's too */
-	UMBRA_MMIO,       /* the access touches memory that no slot grants, at .gpa */
-	UMBRA_SHUTDOWN,   /* the guest cannot go on: it enters a paging mode that is not supported */
+	/* Run the guest; the same instruction starts again if it had faulted. */
+	UMBRA_RESUME = 0,
+	/* Deliver umbra_exit.vector with .error_code; for #PF .gva goes to CR2. */
+	UMBRA_INJECT,
+	/*
+	 * Perform the guest's store at .gpa for it. Into one of its page tables: decode the store and
+	 * hand it to umbra_guest_write(), or call umbra_unshadow() and resume. With CR0.WP=0 and
+	 * CR4.SMAP=1 it can be any memory that a slot grants, a device's too: then only performing
+	 * it helps.
+	 */
+	UMBRA_EMULATE,
+	/* The access touches memory that no slot grants, at .gpa. */
+	UMBRA_MMIO,
+	/* The guest cannot go on: it enters a paging mode that is not supported. */
+	UMBRA_SHUTDOWN,
 };
 
 /* The kind of a guest memory access. */
@@ -52,7 +60,8 @@ enum umbra_access {
 
 /* The paging mode of the *shadow* tables, which the host must run the vCPU in. */
 enum umbra_shadow_mode {
-	UMBRA_SHADOW_PAE,  /* CR4.PAE=1, EFER.LMA=0: the root is a table of four PDPTEs below 4 GiB */
+	UMBRA_SHADOW_PAE, /* CR4.PAE=1, EFER.LMA=0: the root is a table of four PDPTEs below 4 GiB
+			   */
 	UMBRA_SHADOW_4LEVEL,
 	UMBRA_SHADOW_5LEVEL,
 };

@@ -32,20 +32,20 @@ struct umbra_config {
 	unsigned maxphyaddr;        /* guest-physical address width, 32 to 52 */
 	bool no_1g;                 /* PDPTE.PS is reserved (no 1G pages); zero means it has them */
 	/*
-	 * The shadow tables themselves: @pool_pages pages of 4 KiB, page-aligned, zeroed, contiguous for the CPU
-	 * and in physical memory from @tables_hpa, below 4 GiB if any guest is to run unpaged, 32-bit
-	 * or PAE. Kept until destroy.
+	 * The shadow tables themselves: @pool_pages pages of 4 KiB, page-aligned, zeroed,
+	 * contiguous for the CPU and in physical memory from @tables_hpa, below 4 GiB if any guest
+	 * is to run unpaged, 32-bit or PAE. Kept until destroy.
 	 */
 	void *tables;
 	umbra_hpa tables_hpa;
-	unsigned pool_pages;        /* at least UMBRA_POOL_MIN */
+	unsigned pool_pages; /* at least UMBRA_POOL_MIN */
 	/* Everything else: umbra_vm_meta_bytes(), 64-byte aligned, zeroed. Kept until destroy. */
 	void *meta;
 	size_t meta_bytes;
 	/*
-	 * The host frame that guest accesses outside all slots read from (the embedder fills it with
-	 * 0xff); it is only ever mapped read-only, and writes are UMBRA_MMIO outcomes.
-	 * Zero: every access outside the slots is an UMBRA_MMIO outcome.
+	 * The host frame that guest accesses outside all slots read from (the embedder fills it
+	 * with 0xff); it is only ever mapped read-only, and writes are UMBRA_MMIO outcomes. Zero:
+	 * every access outside the slots is an UMBRA_MMIO outcome.
 	 */
 	umbra_hpa absent_page;
 	const struct umbra_host *host; /* kept */
@@ -57,21 +57,23 @@ struct umbra_config {
 size_t umbra_vm_meta_bytes(unsigned pool_pages, unsigned max_vcpus);
 size_t umbra_slot_meta_bytes(umbra_gfn first, uint64_t n_frames);
 
-/* BAD_ARG: a required field is missing, misaligned or out of range. NO_MEMORY: @meta_bytes too small. There is no destroy: the VM owns
- * nothing but the memory it was given; take that back when no CPU uses the tables any more. */
-UMBRA_MUST_CHECK enum umbra_status umbra_vm_create(const struct umbra_config *config,
-		struct umbra_vm **vm);
+/* BAD_ARG: a required field is missing, misaligned or out of range. NO_MEMORY: @meta_bytes too
+ * small. There is no destroy: the VM owns nothing but the memory it was given; take that back when
+ * no CPU uses the tables any more. */
+UMBRA_MUST_CHECK enum umbra_status umbra_vm_create(
+	const struct umbra_config *config, struct umbra_vm **vm);
 
 /* BAD_ARG, OVERLAP, TOO_MANY. Copies @slot. Only before the first vCPU runs. */
-UMBRA_MUST_CHECK enum umbra_status umbra_add_slot(struct umbra_vm *vm, const struct umbra_slot *slot);
+UMBRA_MUST_CHECK enum umbra_status umbra_add_slot(
+	struct umbra_vm *vm, const struct umbra_slot *slot);
 
 /* A vCPU in the state after reset: paging off (CR0=0x60000010). TOO_MANY. */
 UMBRA_MUST_CHECK enum umbra_status umbra_vcpu_create(struct umbra_vm *vm, struct umbra_vcpu **vcpu);
 
-/* Change policy at run time; shadows are forgotten. BAD_ARG (a value out of range, another pool size): nothing
- * changed. */
-UMBRA_MUST_CHECK enum umbra_status umbra_set_policy(struct umbra_vm *vm,
-		const struct umbra_policy *policy);
+/* Change policy at run time; shadows are forgotten. BAD_ARG (a value out of range, another pool
+ * size): nothing changed. */
+UMBRA_MUST_CHECK enum umbra_status umbra_set_policy(
+	struct umbra_vm *vm, const struct umbra_policy *policy);
 
 /* ---- what the hardware must run with ---- */
 
@@ -98,36 +100,39 @@ struct umbra_page_fault {
 	umbra_gva gva;
 	uint32_t error_code; /* as the hardware reported it, running on the shadow tables */
 	unsigned cpl;        /* current privilege level; 3 with U=0 in the error code is an implicit
-	                        supervisor access */
+				supervisor access */
 	bool ac;             /* EFLAGS.AC */
 };
 
 /* A page fault of the hardware on the shadow tables. RESUME, INJECT (#PF), EMULATE, MMIO. */
-UMBRA_MUST_CHECK enum umbra_outcome umbra_page_fault(struct umbra_vcpu *vcpu,
-		const struct umbra_page_fault *fault, struct umbra_exit *out);
+UMBRA_MUST_CHECK enum umbra_outcome umbra_page_fault(
+	struct umbra_vcpu *vcpu, const struct umbra_page_fault *fault, struct umbra_exit *out);
 
-/* MOV to CR3: new value as written. RESUME, or nothing changed: INJECT #GP(0) if a reserved bit is set. The
- * hardware must forget all but global translations before the guest runs: the library asks for it through the host. */
-UMBRA_MUST_CHECK enum umbra_outcome umbra_load_cr3(struct umbra_vcpu *vcpu, uint64_t cr3,
-		struct umbra_exit *out);
+/* MOV to CR3: new value as written. RESUME, or nothing changed: INJECT #GP(0) if a reserved bit is
+ * set. The hardware must forget all but global translations before the guest runs: the library asks
+ * for it through the host. */
+UMBRA_MUST_CHECK enum umbra_outcome umbra_load_cr3(
+	struct umbra_vcpu *vcpu, uint64_t cr3, struct umbra_exit *out);
 
 /* Any change of CR0, CR4 or EFER (and CR3 with them: reset, start of a guest). The embedder has
- * checked what is not about paging. RESUME, or nothing changed: INJECT #GP(0) for reserved bits of CR3; SHUTDOWN for
- * a mode that is not supported (this version: all but paging off and 4-level; PCID and protection keys). */
-UMBRA_MUST_CHECK enum umbra_outcome umbra_set_paging_regs(struct umbra_vcpu *vcpu,
-		const struct umbra_paging_regs *regs, struct umbra_exit *out);
+ * checked what is not about paging. RESUME, or nothing changed: INJECT #GP(0) for reserved bits of
+ * CR3; SHUTDOWN for a mode that is not supported (this version: all but paging off and 4-level;
+ * PCID and protection keys). */
+UMBRA_MUST_CHECK enum umbra_outcome umbra_set_paging_regs(
+	struct umbra_vcpu *vcpu, const struct umbra_paging_regs *regs, struct umbra_exit *out);
 
 /* INVLPG. Of an address that is not canonical it does nothing, as the instruction. */
 void umbra_invlpg(struct umbra_vcpu *vcpu, umbra_gva gva);
 
 /*
- * The guest stores @bytes at @gpa, which is in one RAM slot and does not cross a page: write guest memory and bring shadows
- * of that frame up to date. For stores that the host performs for the guest (UMBRA_EMULATE; devices).
- * Returns false, and nothing happened, if @gpa is not writable RAM.
+ * The guest stores @bytes at @gpa, which is in one RAM slot and does not cross a page: write guest
+ * memory and bring shadows of that frame up to date. For stores that the host performs for the
+ * guest (UMBRA_EMULATE; devices). Returns false, and nothing happened, if @gpa is not writable RAM.
  */
 bool umbra_guest_write(struct umbra_vcpu *vcpu, umbra_gpa gpa, const void *bytes, size_t n_bytes);
 
-/* Forget every shadow of the frame of @gpa, so that the guest may write it freely. Always possible. */
+/* Forget every shadow of the frame of @gpa, so that the guest may write it freely. Always possible.
+ */
 void umbra_unshadow(struct umbra_vcpu *vcpu, umbra_gpa gpa);
 
 /* ---- looking ---- */
@@ -138,17 +143,18 @@ void umbra_unshadow(struct umbra_vcpu *vcpu, umbra_gpa gpa);
  * holds the #PF the access would raise.
  */
 bool umbra_translate(struct umbra_vcpu *vcpu, umbra_gva gva, enum umbra_access access, bool user,
-		umbra_gpa *gpa, struct umbra_exit *out);
+	umbra_gpa *gpa, struct umbra_exit *out);
 
-/* Copy guest-physical memory; false (nothing copied) where a byte is in no RAM slot. May cross pages. */
+/* Copy guest-physical memory; false (nothing copied) where a byte is in no RAM slot. May cross
+ * pages. */
 bool umbra_read_guest(struct umbra_vm *vm, umbra_gpa gpa, void *bytes, size_t n_bytes);
 
 const struct umbra_stats *umbra_stats(const struct umbra_vm *vm);
 
 /*
  * Check the invariants of docs/INVARIANTS.md over the whole state. Returns 0, or the number N of a
- * broken invariant I<N>, with a sentence in @why; UMBRA_AUDIT_BUSY if the MMU lock is held and stays so, as in a panic
- * inside the library. Slow: for tests, panics and the policy `audit`.
+ * broken invariant I<N>, with a sentence in @why; UMBRA_AUDIT_BUSY if the MMU lock is held and
+ * stays so, as in a panic inside the library. Slow: for tests, panics and the policy `audit`.
  */
 #define UMBRA_AUDIT_BUSY (~0u)
 unsigned umbra_audit(struct umbra_vm *vm, char *why, size_t why_bytes);
