@@ -64,6 +64,12 @@ static inline bool gpte_usable(const struct format *format, uint64_t gpte, unsig
 	       !(gpte & format->reserved[level][ps]);
 }
 
+/* Does changing @old to @now take rights away? */
+static inline bool spte_rights_lost(uint64_t old, uint64_t now)
+{
+	return (old & ~now & (X86_PTE_W | X86_PTE_U)) || (~old & now & X86_PTE_NX);
+}
+
 /*
  * Rights that an entry for @gpte gives: not writable before the guest's D is set (I6). With
  * CR0.WP=0 entries above give W, so that a supervisor's write to a read-only page can be let

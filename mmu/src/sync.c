@@ -19,6 +19,7 @@
  * 5. A table that is linked anew is compared first, and so are the unsync tables below it: no
  *    processor could have cached their entries at that place, and an INVLPG there found no path to
  *    them.
+ *    The same holds for an entry above such tables that gains rights: it is dropped, to be linked anew.
  * 6. A table that was found unchanged at `sticky` flushes in a row is write-protected at the next.
  *    Until then writing it costs nothing, and no protection is taken from it at a context switch.
  * 7. At most UNSYNC_MAX tables are unsync, which bounds the work of a flush.
@@ -88,6 +89,12 @@ static void note_stale(struct umbra_vm *vm, unsigned level, uint64_t spte)
 		vm->stale_parts = true; /* the large page may be this one, or anywhere below */
 }
 
+/* Rule 5: no link may gain rights while tables below it can be unsync. */
+static bool may_change(const struct umbra_vm *vm, unsigned level, uint64_t spte, uint64_t now)
+{
+	return spte_is_leaf(spte, level) || !vm->n_unsync || !spte_rights_lost(now, spte);
+}
+
 void sync_entry(struct umbra_vm *vm, uint32_t page, unsigned index, uint64_t gpte)
 {
 	struct shadow_page *sp = &vm->pages[page];
@@ -95,16 +102,18 @@ void sync_entry(struct umbra_vm *vm, uint32_t page, unsigned index, uint64_t gpt
 	uint64_t old = vm->snapshots[page][index];
 	uint64_t spte = set_read(vm, page, index);
 	bool usable = gpte_usable(page_format(vm, sp), gpte, level);
+	bool same = same_target(sp->role, old, gpte);
+	uint64_t now = spte && usable && same ? changed_spte(vm, page, spte, gpte) : 0;
 
 	if (spte)
 		note_stale(vm, level, spte);
-	if (spte && usable && same_target(sp->role, old, gpte)) {
-		set_bits(vm, page, index, changed_spte(vm, page, spte, gpte));
+	if (now && may_change(vm, level, spte, now)) {
+		set_bits(vm, page, index, now);
 	} else if (spte) {
 		uint32_t child = set_clear(vm, page, index);
 
-		/* Only when the link went for good: an entry that merely lost A will be back. */
-		if (child && (!(gpte & X86_PTE_P) || !same_target(sp->role, old, gpte)))
+		/* Only when the link went for good, not when the entry merely lost A, say. */
+		if (child && (!(gpte & X86_PTE_P) || !same))
 			note_orphan(vm, child);
 		spte = 0;
 	}

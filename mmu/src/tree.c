@@ -41,11 +41,6 @@ bool tree_may_write(struct umbra_vm *vm, uint64_t gfn, unsigned level)
 
 /* ---- leaves ---- */
 
-static bool rights_lost(uint64_t old, uint64_t spte)
-{
-	return (old & ~spte & (X86_PTE_W | X86_PTE_U)) || (~old & spte & X86_PTE_NX);
-}
-
 /*
  * Put @spte (without rmap bit) in place of what is there: nothing, a leaf for the same guest frame,
  * or a link to the parts of it. Returns false if it was there already.
@@ -63,7 +58,7 @@ static bool replace_leaf(
 	if (spte_is_leaf(old, level)) {
 		if (!((old ^ spte) & ~(SPTE_HW_AD | SPTE_RMAP)))
 			return false;
-		if (rights_lost(old, spte))
+		if (spte_rights_lost(old, spte))
 			flush_later(vm);
 		set_bits(vm, page, index, spte | (old & SPTE_RMAP));
 		return true;
@@ -152,7 +147,7 @@ static void relink(
 		}
 		set_link(vm, page, index, child, bits);
 	} else if (spte != old && !(vm->pages[page].role & ROLE_PAE_ROOT)) {
-		if (rights_lost(old, spte))
+		if (spte_rights_lost(old, spte))
 			flush_later(vm);
 		set_bits(vm, page, index, spte);
 	}
