@@ -18,7 +18,7 @@ enum measure_class {
 	MEASURE_PF_EMULATE,
 	MEASURE_CR3,      /* a write that finds its root and nothing to compare */
 	MEASURE_CR3_SYNC, /* any other write */
-	MEASURE_INVLPG,   /* that finds its entry as it was */
+	MEASURE_INVLPG,   /* of at most one entry to repair */
 	MEASURE_INVLPG_SYNC,
 	MEASURE_CLASSES,
 	MEASURE_NONE = MEASURE_CLASSES,

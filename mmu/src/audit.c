@@ -435,6 +435,8 @@ void audit_or_panic(struct umbra_vm *vm)
 {
 	char why[240];
 
-	if (umbra_audit(vm, why, sizeof(why)))
+	unsigned broken = umbra_audit(vm, why, sizeof(why));
+
+	if (broken && broken != UMBRA_AUDIT_BUSY)
 		vm->host->panic(vm->host_ctx, why);
 }

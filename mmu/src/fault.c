@@ -22,13 +22,9 @@ static access_bits access_of(const struct umbra_page_fault *fault)
 }
 
 static enum umbra_outcome inject(
-	struct umbra_vcpu *vcpu, umbra_gva gva, const struct walk *walk, struct umbra_exit *out)
+	struct umbra_vm *vm, umbra_gva gva, const struct walk *walk, struct umbra_exit *out)
 {
-	struct umbra_vm *vm = vcpu->vm;
-
 	vm->stats.pf_guest++;
-	if (vm->n_unsync)
-		sync_path(vm, gva, walk->page);
 	*out = (struct umbra_exit){.vector = X86_PF, .error_code = walk->error_code, .gva = gva};
 	return UMBRA_INJECT;
 }
@@ -58,7 +54,7 @@ static enum umbra_outcome look(struct umbra_vcpu *vcpu, const struct umbra_page_
 
 	tree_descend(vcpu, fault->gva, &walk);
 	if (!walk_guest(vcpu, fault->gva, access, &walk))
-		return inject(vcpu, fault->gva, &walk, out);
+		return inject(vm, fault->gva, &walk, out);
 	if (!walk_set_ad(&walk, access))
 		return UMBRA_RESUME;
 	out->gpa = walk.gfn << X86_PAGE_SHIFT | fault->gva % X86_PAGE_SIZE;
@@ -98,6 +94,9 @@ enum umbra_outcome umbra_page_fault(
 	outcome = look(vcpu, fault, out, &again);
 	if (again)
 		outcome = look(vcpu, fault, out, &again);
+	/* sync.c, rule 2, where nothing was mapped */
+	if (outcome != UMBRA_RESUME && vm->n_unsync)
+		sync_path(vm, fault->gva, tree_known_page(vcpu, fault->gva));
 	if (vm->stale_parts)
 		flush_later(vm);
 	mmu_unlock(vm);

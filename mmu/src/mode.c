@@ -47,7 +47,6 @@ void mode_init_formats(struct umbra_vm *vm, unsigned maxphyaddr, bool no_1g)
 	}
 }
 
-/* Bits of CR3 that must be 0 in long mode. SDM 3A "Control Registers": 63:MAXPHYADDR. */
 enum umbra_outcome mode_check(
 	const struct umbra_vm *vm, const struct umbra_paging_regs *regs, struct umbra_exit *out)
 {
@@ -55,6 +54,7 @@ enum umbra_outcome mode_check(
 
 	if (!mode || (regs->cr4 & (X86_CR4_PCIDE | X86_CR4_PKE | X86_CR4_PKS)))
 		return UMBRA_SHUTDOWN;
+	/* Bits 63:MAXPHYADDR of CR3 must be 0 in long mode. SDM 3A "Control Registers". */
 	if (mode == &mode_4level && (regs->cr3 & ~vm->maxphyaddr_mask)) {
 		*out = (struct umbra_exit){.vector = X86_GP};
 		return UMBRA_INJECT;

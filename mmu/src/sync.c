@@ -11,7 +11,7 @@
  * 2. An entry that is not present is never cached, nor one with A=0: so the shadow never holds an
  *    entry for these. A fault drops what is cached for its address: it reads guest memory afresh at
  *    every level, and the entries on the way are brought up to date whether it is fixed (tree.c) or
- *    injected (sync_path).
+ *    injected or handed to the host (sync_path).
  * 3. A load of CR3, or a change of CR0, CR4 or EFER that flushes: every unsync table is compared
  *    before the guest goes on.
  * 4. INVLPG drops the translations of its address and all paging-structure caches: the last-level
