@@ -141,32 +141,66 @@ static void string_one(struct vcpu *vcpu, const struct x86_insn *insn)
 		string_advance(vcpu, insn, 1);
 }
 
+/* The load, the change and the store of a plain instruction, wherever its operand is: in two pages,
+ * in a device. Returns false, and nothing happened, if it is none. */
+static bool do_any_store(struct vcpu *vcpu, const struct x86_insn *insn)
+{
+	uint64_t gpr[X86_GPRS];
+	struct x86_state state = {.gpr = gpr, .rflags = vcpu->exit->rflags};
+	uint64_t value = 0;
+	bool stores;
+	umbra_gva gva;
+
+	if (!insn->is_memory || insn->op == X86_OP_OTHER || insn->op == X86_OP_STORE)
+		return false;
+	gva = insn_linear(vcpu, insn);
+	/* To read a device may change it, so only what the instruction itself reads is read. */
+	if (insn->op != X86_OP_MOV && !memory_read(vcpu, gva, &value, insn->operand_bytes))
+		return true;
+	memcpy(gpr, vcpu->gpr, sizeof(gpr));
+	if (!x86_execute(insn, &state, &value, &stores))
+		return false;
+	if (stores && !memory_write(vcpu, gva, &value, insn->operand_bytes))
+		return true;
+	memcpy(vcpu->gpr, gpr, sizeof(gpr));
+	vendor_set_rflags(vcpu, state.rflags);
+	vendor_advance(vcpu, insn->length);
+	return true;
+}
+
+/* Do the store that giving up a table does not help. Returns false if it cannot be done here. */
+static bool do_stuck_store(struct vcpu *vcpu, const struct x86_insn *insn)
+{
+	if (!is_string(insn))
+		return do_any_store(vcpu, insn);
+	string_one(vcpu, insn);
+	return true;
+}
+
 void emulate_table_store(struct vcpu *vcpu, umbra_gva gva, umbra_gpa gpa)
 {
-	enum insn_status status;
+	enum insn_status status = INSN_UNKNOWN;
 	struct vendor_event event;
 	struct x86_insn insn;
 	unsigned n_times;
 
-	/* The store is the processor's own, onto a stack or into a descriptor. */
-	if (vendor_vectoring(vcpu, &event)) {
-		umbra_unshadow(vcpu->mmu, gpa);
-		return;
+	/* Or the store is the processor's own, onto a stack or into a descriptor. */
+	if (!vendor_vectoring(vcpu, &event)) {
+		status = insn_decode(vcpu, &insn);
+		if (status == INSN_RETRY ||
+			(status == INSN_OK && do_table_store(vcpu, &insn, gva, gpa)))
+			return;
 	}
-	status = insn_decode(vcpu, &insn);
-	if (status == INSN_RETRY || (status == INSN_OK && do_table_store(vcpu, &insn, gva, gpa)))
-		return;
 	n_times = note_given_up(vcpu, gpa);
-	if (n_times > 0 && status == INSN_OK && is_string(&insn))
-		string_one(vcpu, &insn);
-	else if (n_times < STUCK_TIMES)
-		umbra_unshadow(vcpu->mmu, gpa);
-	else
+	if (n_times > 0 && status == INSN_OK && do_stuck_store(vcpu, &insn))
+		return;
+	if (n_times >= STUCK_TIMES)
 		vm_stop(vcpu,
-			"the instruction at rip %lx writes the page table at %lx that it needs "
-			"itself, "
-			"and is not emulated",
-			vcpu->exit->rip, gpa);
+			"a store to %lx at rip %lx makes no progress and is not emulated: it "
+			"writes a page table that it needs itself, or breaks through the guest's "
+			"own protection (CR0.WP=0, CR4.SMAP=1)",
+			gpa, vcpu->exit->rip);
+	umbra_unshadow(vcpu->mmu, gpa);
 }
 
 /* ---- memory that is not there ---- */

@@ -183,12 +183,71 @@ static bool touch(struct vcpu *vcpu, umbra_gva gva, bool write, umbra_gpa *gpa)
 	return false;
 }
 
+/* What lies beside the RAM at @gpa, where the direct map has it: devices, ROMs, nothing. NULL for
+ * RAM and the hypervisor. */
+static volatile void *device_at(const struct vm *vm, umbra_gpa gpa)
+{
+	if (gpa >> 32 || memory_ram(vm, gpa) ||
+		gpa - hv_reserved.base_bytes < hv_reserved.size_bytes)
+		return NULL;
+	return phys_to_virt(gpa);
+}
+
+/* A device sees one access of the size that the instruction has. */
+static void device_read(const volatile void *device, uint8_t *bytes, size_t n_bytes)
+{
+	uint64_t value;
+
+	switch (n_bytes) {
+	case 8:
+		value = *(const volatile uint64_t *)device;
+		break;
+	case 4:
+		value = *(const volatile uint32_t *)device;
+		break;
+	case 2:
+		value = *(const volatile uint16_t *)device;
+		break;
+	default:
+		for (size_t i = 0; i < n_bytes; i++)
+			bytes[i] = ((const volatile uint8_t *)device)[i];
+		return;
+	}
+	memcpy(bytes, &value, n_bytes);
+}
+
+static void device_write(volatile void *device, const uint8_t *bytes, size_t n_bytes)
+{
+	uint64_t value = 0;
+
+	if (n_bytes <= sizeof(value))
+		memcpy(&value, bytes, n_bytes);
+	switch (n_bytes) {
+	case 8:
+		*(volatile uint64_t *)device = value;
+		break;
+	case 4:
+		*(volatile uint32_t *)device = (uint32_t)value;
+		break;
+	case 2:
+		*(volatile uint16_t *)device = (uint16_t)value;
+		break;
+	default:
+		for (size_t i = 0; i < n_bytes; i++)
+			((volatile uint8_t *)device)[i] = bytes[i];
+		break;
+	}
+}
+
 static void read_part(const struct vm *vm, umbra_gpa gpa, uint8_t *bytes, size_t n_bytes)
 {
 	const uint8_t *ram = memory_ram(vm, gpa);
+	const volatile void *device = device_at(vm, gpa);
 
 	if (ram)
 		copy(bytes, ram, n_bytes);
+	else if (device)
+		device_read(device, bytes, n_bytes);
 	else
 		memset(bytes, 0xff, n_bytes);
 }
@@ -196,9 +255,12 @@ static void read_part(const struct vm *vm, umbra_gpa gpa, uint8_t *bytes, size_t
 static void write_part(struct vcpu *vcpu, umbra_gpa gpa, const uint8_t *bytes, size_t n_bytes)
 {
 	uint8_t *ram = memory_ram(vcpu->vm, gpa);
+	volatile void *device = device_at(vcpu->vm, gpa);
 
-	/* To a device or to nothing: dropped. */
-	if (vcpu->mmu)
+	if (device)
+		device_write(device, bytes, n_bytes);
+	/* To nothing: dropped. */
+	else if (vcpu->mmu)
 		(void)umbra_guest_write(vcpu->mmu, gpa, bytes, n_bytes);
 	else if (ram)
 		copy(ram, bytes, n_bytes);

@@ -129,8 +129,8 @@ size_t memory_fetch(struct vcpu *vcpu, uint8_t bytes[X86_INSN_MAX + 1]);
  * tables still map, in one page of RAM. Returns false otherwise; then memory_fetch() does it. */
 bool memory_peek(const struct vcpu *vcpu, uint64_t *word);
 /* Read or write @n_bytes at @gva for the instruction at RIP, with A and D bits, faults and shadows
- * as if the processor had done it; memory that is not RAM reads as all ones. Returns false: a fault
- * was injected, nothing was copied. */
+ * as if the processor had done it; what is beyond the direct map, and the hypervisor, reads as all
+ * ones. Returns false: a fault was injected, nothing was copied. */
 bool memory_read(struct vcpu *vcpu, umbra_gva gva, void *bytes, size_t n_bytes);
 bool memory_write(struct vcpu *vcpu, umbra_gva gva, const void *bytes, size_t n_bytes);
 
@@ -153,8 +153,8 @@ void insn_skip(struct vcpu *vcpu);
 
 /* ---- emulate.c ---- */
 
-/* The library's UMBRA_EMULATE: a store into a shadowed table at @gva, @gpa. Done here, or the table
- * is given up. */
+/* The library's UMBRA_EMULATE: a store at @gva, @gpa, into a shadowed table or where no entry may
+ * allow it. Done here, or the table is given up. */
 void emulate_table_store(struct vcpu *vcpu, umbra_gva gva, umbra_gpa gpa);
 /* An access at @gva to memory that is not there: reads are all ones, writes do nothing. The linear
  * address of a nested page fault is not known. */
