@@ -38,6 +38,7 @@ void outcome_end(struct outcome *outcome)
 		fclose(outcome->log);
 	tail_free(&outcome->console);
 	json_decref(outcome->stats);
+	free(outcome->stopped);
 }
 
 void outcome_console(struct outcome *outcome, const char *bytes, size_t n_bytes)
@@ -63,6 +64,19 @@ static void keep_object(struct outcome *outcome, const json_t *object)
 	if (text)
 		keep_line(outcome, text);
 	free(text);
+}
+
+/* The hypervisor's message before it stops a guest begins so; then comes why. */
+static const char stopped_mark[] = "the guest was stopped: ";
+
+static void keep_reason(struct outcome *outcome, const char *text)
+{
+	size_t n_bytes = strlen(stopped_mark);
+
+	if (strncmp(text, stopped_mark, n_bytes) != 0)
+		return;
+	free(outcome->stopped);
+	outcome->stopped = copy_text(text + n_bytes);
 }
 
 /* "text name=value name=value": whatever the hypervisor put into the line. */
@@ -99,6 +113,9 @@ void outcome_monitor(struct outcome *outcome, const struct monitor_event *event)
 		outcome->stats = json_incref((json_t *)event->object);
 		break;
 	case MONITOR_LOG:
+		keep_reason(outcome, event->text);
+		keep_line(outcome, event->text);
+		break;
 	case MONITOR_GARBAGE:
 		keep_line(outcome, event->text);
 		break;
@@ -151,6 +168,8 @@ static const char *death_of(const struct outcome *outcome, const struct machine 
 {
 	const char *reason = json_string_value(json_object_get(outcome->stats, "reason"));
 
+	if (outcome->stopped)
+		return outcome->stopped;
 	if (exit_status(machine) == QEMU_STATUS_SHUTDOWN ||
 		(reason && strcmp(reason, "shutdown") == 0))
 		return "it triple-faulted";

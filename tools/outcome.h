@@ -18,6 +18,7 @@ struct outcome {
 	bool panicked;       /* the hypervisor's report was printed */
 	bool refused;        /* the hypervisor cannot work so; it said why */
 	json_t *stats;       /* the last statistics line; NULL: none came */
+	char *stopped;       /* why the hypervisor stopped the guest; NULL: it did not say */
 };
 
 /* Open the log. Returns EXIT_OK, or EXIT_CANNOT_WRITE after saying why. */
