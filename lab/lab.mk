@@ -42,14 +42,14 @@ LAB_TRACES := $(sort $(wildcard tests/regress/*.trace))
 
 test-lab: $(B)/lab/umbra-lab
 	$(if $(LAB_TRACES),$< --replay $(LAB_TRACES))
-	$< --self-test --steps 3000
+	$< --self-test --steps 2000 --audit 8 --pool 64
 	@$< --suite 1/2 > $(B)/lab/suite1.log 2>&1 & first=$$!; \
 	$< --suite 2/2 > $(B)/lab/suite2.log 2>&1; second=$$?; \
 	wait $$first; first=$$?; cat $(B)/lab/suite1.log $(B)/lab/suite2.log; \
 	[ $$first -eq 0 ] && [ $$second -eq 0 ]
 
-# As long as you like: new seeds until one fails. SEED=N SECONDS=S
-SEED    ?= 1000
-SECONDS ?= 600
+# As long as you like: new seeds until one fails. LAB_SEED=N LAB_SECONDS=S
+LAB_SEED    ?= 1000
+LAB_SECONDS ?= 600
 soak-lab: $(B)/lab/umbra-lab-fast
-	timeout $(SECONDS) $< --suite 1/1 --guests 1000000 --seed $(SEED); [ $$? -eq 124 ]
+	timeout $(LAB_SECONDS) $< --suite 1/1 --guests 1000000 --seed $(LAB_SEED); [ $$? -eq 124 ]

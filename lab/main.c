@@ -40,7 +40,7 @@ static void help(void)
 	     "possible\n"
 	     "  --record           write the steps of the run as a trace\n"
 	     "  --out FILE         where --shrink and --record put it (default failed.trace)\n"
-	     "  --suite I/N        part I of N of the whole test suite, once per guest\n"
+	     "  --suite I/N        part I of N of the whole test suite, --guests times\n"
 	     "  --self-test        damage the machine in every known way; each must be noticed\n"
 	     "  --verbose          tell of each step of a replayed trace what came of it\n"
 	     "  --help             this text\n\n"
@@ -237,7 +237,7 @@ static int run_suite(const struct options *options, struct report *report)
 {
 	int status = 0;
 
-	for (uint64_t i = 0; i < options->guests; i++) {
+	for (uint64_t i = 0; i < options->guests && status == 0; i++) {
 		for (unsigned row = options->part - 1; suite_row(row); row += options->n_parts) {
 			struct lab_config config = options->config;
 			char why[256];

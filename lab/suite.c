@@ -6,8 +6,8 @@
 
 /* Kinds of rows; each takes about the same time. */
 #define MAIN "steps=15000 audit=1 pool=64 "
-#define EACH "steps=80000 audit=50 pool=128 "
-#define TINY "steps=80000 audit=50 pool=64 "
+#define EACH "steps=60000 audit=50 pool=128 "
+#define TINY "steps=60000 audit=50 pool=64 "
 
 static const char *const rows[] = {
 	/* The main ones: the audit after every step, the smallest pool. */
