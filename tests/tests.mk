@@ -2,3 +2,4 @@
 
 include tests/unit/mmu_tests.mk
 include tests/unit/port_example.mk
+include tests/system/system_tests.mk
