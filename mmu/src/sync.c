@@ -19,7 +19,8 @@
  * 5. A table that is linked anew is compared first, and so are the unsync tables below it: no
  *    processor could have cached their entries at that place, and an INVLPG there found no path to
  *    them.
- *    The same holds for an entry above such tables that gains rights: it is dropped, to be linked anew.
+ *    The same holds for an entry above such tables whose rights change: it is dropped, to be linked
+ *    anew.
  * 6. A table that was found unchanged at `sticky` flushes in a row is write-protected at the next.
  *    Until then writing it costs nothing, and no protection is taken from it at a context switch.
  * 7. At most UNSYNC_MAX tables are unsync, which bounds the work of a flush.
@@ -89,10 +90,11 @@ static void note_stale(struct umbra_vm *vm, unsigned level, uint64_t spte)
 		vm->stale_parts = true; /* the large page may be this one, or anywhere below */
 }
 
-/* Rule 5: no link may gain rights while tables below it can be unsync. */
+/* Rule 5: no link may gain rights while tables below it can be unsync; and to lose U is to gain the
+ * supervisor's under SMAP and SMEP. */
 static bool may_change(const struct umbra_vm *vm, unsigned level, uint64_t spte, uint64_t now)
 {
-	return spte_is_leaf(spte, level) || !vm->n_unsync || !spte_rights_lost(now, spte);
+	return spte_is_leaf(spte, level) || !vm->n_unsync || !((now ^ spte) & SPTE_RIGHTS);
 }
 
 void sync_entry(struct umbra_vm *vm, uint32_t page, unsigned index, uint64_t gpte)
