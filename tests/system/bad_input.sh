@@ -4,6 +4,7 @@
 # (hv_errors.sh asks the hypervisor itself for more of these.)
 # Usage: bad_input.sh BUILD-DIRECTORY
 set -u
+# shellcheck source=tests/system/lib.sh
 . "$(dirname "$0")/lib.sh"
 
 # reject STATUS WORDS WORD...: umbra run with WORD... ends like that.

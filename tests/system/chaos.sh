@@ -3,6 +3,7 @@
 # A guest that fights its own page tables and the hypervisor: tests/system/chaos.
 # Usage: chaos.sh BUILD-DIRECTORY
 set -u
+# shellcheck source=tests/system/lib.sh
 . "$(dirname "$0")/lib.sh"
 
 WELL=43 # LEAVE_WELL
@@ -43,7 +44,8 @@ same 4 --policy emulate=off,prefetch=0
 same 1 --policy large=off,oos=all
 
 rule='a wild guest harms only itself'
-for variant in '1 pool=0' '2 oos=all' '3 pool=64,oos=all,replace=fifo' '4 cache=off,emulate=off' '5 oos=off'; do
+for variant in '1 pool=0' '2 oos=all' '3 pool=64,oos=all,replace=fifo' '4 cache=off,emulate=off' \
+	'5 oos=off'; do
 	chaos "chaos=wild seed=${variant%% *} rounds=30000" --policy "${variant#* }"
 	expect_status $WELL
 	expect_out 'chaos: survived 30000 rounds'
@@ -59,7 +61,8 @@ for oos in leaf all; do
 done
 
 rule='a guest that destroys itself is dead, and the hypervisor is not'
-for way in random-root root-in-hypervisor root-nowhere no-handlers stack-in-hypervisor unknown-store; do
+for way in random-root root-in-hypervisor root-nowhere no-handlers stack-in-hypervisor \
+	unknown-store; do
 	chaos "chaos=$way seed=1"
 	expect_status 71
 	expect_out ''

@@ -3,6 +3,7 @@
 # A root user of Linux against the hypervisor, and a Linux that kills itself.
 # Usage: hostile.sh BUILD-DIRECTORY
 set -u
+# shellcheck source=tests/system/lib.sh
 . "$(dirname "$0")/lib.sh"
 
 mkdir -p "$work/initrd/bin"
@@ -25,14 +26,16 @@ for paging in shadow npt; do
 		$((44 << 20)) < /dev/null
 	expect_status 0
 	expect_silent
-	[ "$base" = "$(number reserve_base)" ] || fail "the hypervisor is at $(number reserve_base), not $base"
-	[ "$(number reserve_bytes)" -eq $((44 << 20)) ] || fail "it has $(number reserve_bytes) bytes"
+	[ "$base" = "$(number reserve_base)" ] ||
+		fail "the hypervisor is at $(number reserve_base), not $base"
+	[ "$(number reserve_bytes)" -eq $((44 << 20)) ] ||
+		fail "it has $(number reserve_bytes) bytes"
 	grep -qx 'nothing to see, nothing changed' "$work/out" || fail 'the program found something'
 done
 
 rule='a triple fault of Linux is the end of the guest, and is told'
 run --append reboot=t -- reboot -f < /dev/null
 expect_status 71
-expect_says 'the guest died before its command had ended: triple fault, at or after rip ffffffff'
+expect_says 'before its command had ended: triple fault, at or after rip ffffffff'
 
 finish

@@ -2,7 +2,7 @@
 # What the system tests share; sourced. $1 of every test is the build directory.
 #
 # A test sets $rule, runs the command by run or chaos, and says what it expects of it. A failed
-# expectation is printed with both outputs and counted; finish makes it the script's exit status.
+# expectation is printed with both outputs and counted; finish makes that the exit status.
 # shellcheck shell=sh disable=SC2034
 
 build=$1
@@ -13,12 +13,14 @@ trap 'rm -rf "$work"' EXIT
 # So that what is left behind is seen.
 TMPDIR=$work/tmp
 mkdir "$TMPDIR"
+: > "$work/log"
 export TMPDIR
+rule=
 failures=0
 n_runs=0
 
 # The longest that one machine may take, on a slow and busy host.
-SECONDS_MAX=120
+SECONDS_MAX=60
 
 fail()
 {
@@ -26,11 +28,11 @@ fail()
 	echo "FAILED: $rule: $*"
 	sed 's/^/  stdout: /' "$work/out" | tail -20
 	sed 's/^/  stderr: /' "$work/err" | tail -20
-	[ ! -s "$work/log" ] || grep -a umbra-hv "$work/log" | cut -c 1-200 | tail -12 | sed 's/^/  log: /'
+	grep -a umbra-hv "$work/log" | cut -c 1-200 | tail -12 | sed 's/^/  log: /'
 }
 
-# run WORD...: umbra run, reading standard input; its status in $status. A run that hangs has 124 or,
-# if the command itself hangs, 137.
+# run WORD...: umbra run, reading standard input; its status in $status. A guest that hangs has
+# 124, and 137 if the command itself hangs.
 run()
 {
 	n_runs=$((n_runs + 1))

@@ -1,8 +1,9 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# With optimisations switched off Linux works all the same. (chaos.sh does more with each of them.)
+# With optimisations switched off Linux works all the same. (chaos.sh does more with them.)
 # Usage: policies.sh BUILD-DIRECTORY
 set -u
+# shellcheck source=tests/system/lib.sh
 . "$(dirname "$0")/lib.sh"
 
 md5sum < "$build/guest/busybox" > "$work/wanted"
@@ -15,7 +16,8 @@ done
 wait
 sort -u /tmp/*'
 
-for policy in cache=off oos=off oos=all,prefetch=0 emulate=off large=off pool=64,replace=fifo; do
+for policy in cache=off oos=off oos=all,prefetch=0 emulate=off large=off \
+	pool=64,replace=fifo; do
 	rule="Linux works with $policy"
 	run --policy $policy -- sh -c "$work_of_guest" < /dev/null
 	expect_status 0

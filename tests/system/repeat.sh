@@ -3,12 +3,13 @@
 # Counted in instructions, two runs are the same run.
 # Usage: repeat.sh BUILD-DIRECTORY
 set -u
+# shellcheck source=tests/system/lib.sh
 . "$(dirname "$0")/lib.sh"
 
 rule='Linux boots twice in the same number of instructions'
 for n in 1 2; do
 	n_runs=$n
-	timeout $SECONDS_MAX "$umbra" bench --icount --rows shadow --ops boot --json "$work/json.$n" \
+	timeout "$SECONDS_MAX" "$umbra" bench --icount --rows shadow --ops boot --json "$work/json.$n" \
 		> "$work/out" 2> "$work/err" < /dev/null
 	status=$?
 	expect_status 0

@@ -4,9 +4,9 @@
  * whether shadow tables do what the processor's own walks do.
  *
  * Memory: everything the guest needs to live (code, stack, GDT, IDT) is mapped by tables of its
- * own, below LIFE_END of each root. The rest of the address space is reached through the arena: frames
- * whose words are page-table entries of every level and data at once, most of them leading to
- * other frames of the arena. No random word ever leads to what keeps the guest alive.
+ * own, in the first slots of each root. The rest of the address space is reached through the arena:
+ * frames whose words are page-table entries of every level and data at once, most of them leading
+ * to other frames of the arena. No random word ever leads to what keeps the guest alive.
  */
 #ifndef CHAOS_H
 #define CHAOS_H
@@ -27,13 +27,14 @@
 /* Nothing is there. */
 #define NOWHERE 0x40000000ull
 
-/* Slots of a root: the guest's life, the page of user code, the root itself, read-only. */
+/* Slots of a root. */
 enum {
-	SLOT_LIFE = 0,
-	SLOT_USER = 1,
-	SLOT_SELF = 2,
-	SLOT_CHAOS = 3,   /* the first whose words are random */
-	N_SLOTS_CHAOS = 8, /* so many random ones in each half of the address space */
+	SLOT_LIFE,  /* memory below 1 GiB as it is */
+	SLOT_USER,  /* the page of operations, for the user */
+	SLOT_SELF,  /* the root itself, read-only */
+	SLOT_CHAOS, /* the first whose word is random */
+
+	N_SLOTS_CHAOS = 8, /* so many in each half of the address space */
 };
 
 /* ---- entry.S ---- */
@@ -71,7 +72,7 @@ enum operation {
 #define TRAP_DONE   0x30u
 #define JUMP_TARGET 0x30cd30cd30cdc030ull
 
-/* One instruction to try: RDI is @gva, RSI @value. Offsets are known to entry.S. */
+/* One instruction to try: RDI is @gva, RSI @value. entry.S knows the offsets. */
 struct attempt {
 	uint64_t rip;
 	uint64_t cs;
@@ -89,15 +90,16 @@ struct attempt {
 
 /* Run @attempt. Not reentrant. */
 void attempt_run(struct attempt *attempt);
+_Static_assert(offsetof(struct attempt, gva) == 40 && offsetof(struct attempt, result) == 80,
+	"entry.S has other offsets");
 
-/* Go on without any of what keeps the guest alive but its page tables: never returns. */
+/* Take an exception with a stack at @rsp; without handlers. */
 _Noreturn void lose_stack(uint64_t rsp);
 _Noreturn void lose_idt(void);
 
 extern const uint32_t operation_offsets[N_OPS]; /* of their code, in the page operations */
 extern const uint64_t trap_entries[TRAP_DONE + 1];
 extern char operations[];
-extern uint64_t gdt[];
 extern uint64_t arena[ARENA_FRAMES][WORDS];
 
 /* ---- console.c ---- */
@@ -105,6 +107,7 @@ extern uint64_t arena[ARENA_FRAMES][WORDS];
 void print(const char *text);
 void print_number(uint64_t number);
 void print_hex(uint64_t number);
+bool text_same(const char *a, const char *b);
 /* End the machine with @code at the debug-exit port. */
 _Noreturn void leave(uint8_t code);
 /* Say what is wrong, and leave. */
@@ -125,10 +128,8 @@ struct boot_facts {
 };
 
 struct boot_facts boot_read(const uint8_t *boot_params);
-/* GDT, TSS, IDT, and root 0 with only the slots for life and user code. */
+/* GDT, TSS, IDT, and roots in which nothing is random yet; the first is in use. */
 void machine_init(void);
-/* Give every root those slots; others are left alone. */
-void roots_init(void);
 uint64_t *root_of(unsigned n);
 
 uint64_t read_cr0(void);
@@ -145,8 +146,8 @@ void port_out8(uint16_t port, uint8_t byte);
 void flush_all(void);
 
 /* Try @op at @gva; the answer is in @attempt. */
-void attempt_make(struct attempt *attempt, enum operation op, uint64_t gva, uint64_t value, bool user,
-	bool ac);
+void attempt_make(struct attempt *attempt, enum operation op, uint64_t gva, uint64_t value,
+	bool user, bool ac);
 
 /* ---- tables.c ---- */
 
@@ -173,9 +174,9 @@ uint64_t *random_word_on_path(uint64_t gva);
 
 /* ---- what there is to do ---- */
 
-/* Changes and accesses with a full flush before each access: every outcome is the architecture's, so
- * it is summed up in a number that has to be the same with and without shadow tables. @traced: say
- * every access. */
+/* Changes and accesses with a full flush before each access: every outcome is the architecture's,
+ * so it is summed up in a number that has to be the same with and without shadow tables. @traced:
+ * say every access. */
 void run_orderly(const struct boot_facts *facts, unsigned n_rounds, bool traced);
 /* The same without flushes, with more kinds of accesses. Only survival counts. */
 void run_wild(const struct boot_facts *facts, unsigned n_rounds);

@@ -39,6 +39,15 @@ void print_hex(uint64_t number)
 	print_in_base(number, 16);
 }
 
+bool text_same(const char *a, const char *b)
+{
+	while (*a && *a == *b) {
+		a++;
+		b++;
+	}
+	return *a == *b;
+}
+
 _Noreturn void leave(uint8_t code)
 {
 	for (;;)

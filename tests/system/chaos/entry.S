@@ -132,8 +132,8 @@ trap_entries:
 	.set	i, i + 1
 	.endr
 
-/* The page of operations, for both privileges at different addresses: so nothing in it may depend on
- * where it is. */
+/* The page of operations. The user has it at another address, so nothing in it may depend on where it
+ * is. */
 	.section .operations, "ax"
 	.balign	4096
 	.globl	operations

@@ -6,7 +6,8 @@
 #define MONITOR_PORT 0x2f8
 #define ONES         (~0ull)
 
-static void expect(const char *what, enum operation op, uint64_t gva, uint64_t value, uint64_t vector)
+static void expect(
+	const char *what, enum operation op, uint64_t gva, uint64_t value, uint64_t vector)
 {
 	struct attempt attempt;
 
@@ -34,8 +35,8 @@ static void expect_ones(const struct boot_facts *facts)
  * written. */
 static void forbid_memory(const struct boot_facts *facts)
 {
-	static const enum operation stores[] = {OP_STORE, OP_STORE4, OP_STORE1, OP_ADD, OP_XCHG,
-		OP_LOCK_OR, OP_STOS, OP_MOVS};
+	static const enum operation stores[] = {
+		OP_STORE, OP_STORE4, OP_STORE1, OP_ADD, OP_XCHG, OP_LOCK_OR, OP_STOS, OP_MOVS};
 
 	expect_ones(facts);
 	for (uint64_t at = 0; at < facts->hidden_bytes; at += X86_PAGE_SIZE) {
@@ -52,8 +53,8 @@ static void forbid_memory(const struct boot_facts *facts)
 
 void run_forbidden(const struct boot_facts *facts)
 {
-	static const enum operation svm[] = {OP_VMRUN, OP_VMLOAD, OP_VMSAVE, OP_STGI, OP_CLGI,
-		OP_INVLPGA, OP_VMMCALL};
+	static const enum operation svm[] = {
+		OP_VMRUN, OP_VMLOAD, OP_VMSAVE, OP_STGI, OP_CLGI, OP_INVLPGA, OP_VMMCALL};
 
 	if (facts->hidden_bytes == 0)
 		fail("no reserved memory: is there a hypervisor?");
@@ -114,15 +115,6 @@ static void unknown_store(const struct boot_facts *facts)
 	attempt_make(&attempt, OP_SGDT, facts->hidden_base, 0, false, false);
 }
 
-static bool same(const char *a, const char *b)
-{
-	while (*a && *a == *b) {
-		a++;
-		b++;
-	}
-	return *a == *b;
-}
-
 void run_death(const struct boot_facts *facts, const char *way)
 {
 	static const struct {
@@ -138,7 +130,7 @@ void run_death(const struct boot_facts *facts, const char *way)
 	};
 
 	for (unsigned i = 0; i < sizeof(deaths) / sizeof(deaths[0]); i++) {
-		if (!same(deaths[i].name, way))
+		if (!text_same(deaths[i].name, way))
 			continue;
 		deaths[i].die(facts);
 		fail("still alive");

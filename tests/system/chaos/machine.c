@@ -68,8 +68,7 @@ static uint64_t load(const uint8_t *from, unsigned n_bytes)
 struct boot_facts boot_read(const uint8_t *boot_params)
 {
 	struct boot_facts facts = {
-		.command_line =
-			(const char *)(uintptr_t)load(boot_params + PARAMS_COMMAND_LINE, 4),
+		.command_line = (const char *)(uintptr_t)load(boot_params + PARAMS_COMMAND_LINE, 4),
 	};
 	const uint8_t *entry = boot_params + PARAMS_E820_TABLE;
 
@@ -172,8 +171,8 @@ void flush_all(void)
 
 /* ---- attempts ---- */
 
-void attempt_make(struct attempt *attempt, enum operation op, uint64_t gva, uint64_t value, bool user,
-	bool ac)
+void attempt_make(struct attempt *attempt, enum operation op, uint64_t gva, uint64_t value,
+	bool user, bool ac)
 {
 	uint64_t base = user ? (uint64_t)SLOT_USER << 39 : (uintptr_t)operations;
 
@@ -209,7 +208,7 @@ static void make_tables(void)
 	user_tables[2][0] = (uintptr_t)operations | user;
 }
 
-void roots_init(void)
+static void make_roots(void)
 {
 	for (unsigned n = 0; n < N_ROOTS; n++) {
 		roots[n][SLOT_LIFE] = (uintptr_t)life_pointers | X86_PTE_P | X86_PTE_W;
@@ -227,8 +226,8 @@ static void load_descriptors(void)
 	tss[1] = (uint32_t)stack;
 	tss[2] = (uint32_t)(stack >> 32);
 	tss[25] = sizeof(tss) << 16;
-	descriptors[5] = (sizeof(tss) - 1) | (at & 0xffffff) << 16 | 0x89ull << 40 |
-			 (at >> 24 & 0xff) << 56;
+	descriptors[5] =
+		(sizeof(tss) - 1) | (at & 0xffffff) << 16 | 0x89ull << 40 | (at >> 24 & 0xff) << 56;
 	descriptors[6] = at >> 32;
 	__asm__ volatile("lgdt %0\n\t"
 			 "pushq %q1\n\t"
@@ -271,6 +270,6 @@ void machine_init(void)
 	load_descriptors();
 	load_traps();
 	make_tables();
-	roots_init();
+	make_roots();
 	write_cr3((uintptr_t)roots[0]);
 }

@@ -45,23 +45,19 @@ _Noreturn void main(const uint8_t *boot_params)
 {
 	struct boot_facts facts = boot_read(boot_params);
 	unsigned rounds = (unsigned)find_number(facts.command_line, " rounds=");
+	bool traced = find_number(facts.command_line, " trace=") != 0;
 	char what[WORD_MAX];
 
 	find(facts.command_line, " chaos=", what);
 	random_seed(find_number(facts.command_line, " seed="));
 	machine_init();
-	switch (what[0]) {
-	case 'o':
-		run_orderly(
-			&facts, rounds, find_number(facts.command_line, " trace=") != 0);
-		break;
-	case 'w':
+	if (text_same(what, "orderly")) {
+		run_orderly(&facts, rounds, traced);
+	} else if (text_same(what, "wild")) {
 		run_wild(&facts, rounds);
-		break;
-	case 'f':
+	} else if (text_same(what, "forbidden")) {
 		run_forbidden(&facts);
-		break;
-	default:
+	} else {
 		run_death(&facts, what);
 		fail("chaos= names nothing known");
 	}

@@ -26,7 +26,8 @@ uint64_t random_below(uint64_t limit)
 
 static uint64_t random_flags(void)
 {
-	uint64_t flags = random_word() & (0x7full << 52 | X86_PTE_PK | 7ull << 9 | X86_PTE_A | X86_PTE_D);
+	uint64_t flags =
+		random_word() & (0x7full << 52 | X86_PTE_PK | 7ull << 9 | X86_PTE_A | X86_PTE_D);
 
 	flags |= random_below(16) ? X86_PTE_P : 0;
 	flags |= random_below(4) ? X86_PTE_W : 0;
