@@ -4,14 +4,12 @@
 
 /* SDM 3A "Paging Modes and Control Bits"; APM 2 "Paging Overview". */
 static const struct mode mode_none = {
-	.name = "paging off",
 	.levels = 0,
 	.shadow_levels = 3,
 	.shadow = UMBRA_SHADOW_PAE,
 };
 
 static const struct mode mode_4level = {
-	.name = "4-level",
 	.levels = 4,
 	.shadow_levels = 4,
 	.shadow = UMBRA_SHADOW_4LEVEL,

@@ -10,7 +10,6 @@
 #include "vm.h"
 
 struct mode {
-	const char *name;
 	uint8_t levels;        /* of the guest's tables; 0: paging off */
 	uint8_t shadow_levels; /* of ours */
 	enum umbra_shadow_mode shadow;

@@ -15,7 +15,7 @@ static void store(struct umbra_vm *vm, uint32_t page, unsigned index, uint64_t s
 static void note_filled(struct umbra_vm *vm, uint32_t page, unsigned index)
 {
 	vm->pages[page].n_present++;
-	vm->pages[page].touched |= 1ull << (index >> GROUP_SHIFT);
+	page_touch(&vm->pages[page], index);
 }
 
 void set_leaf(struct umbra_vm *vm, uint32_t page, unsigned index, uint64_t spte, uint32_t *rmap)

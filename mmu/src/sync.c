@@ -120,7 +120,7 @@ void sync_entry(struct umbra_vm *vm, uint32_t page, unsigned index, uint64_t gpt
 		spte = 0;
 	}
 	vm->snapshots[page][index] = gpte;
-	sp->touched |= 1ull << (index >> GROUP_SHIFT);
+	page_touch(sp, index);
 	if (!spte && usable && level == 1)
 		tree_prefetch(vm, page, index, gpte);
 }

@@ -346,7 +346,7 @@ static bool refresh(struct umbra_vm *vm, uint32_t page, unsigned index, uint64_t
 		return true;
 	}
 	vm->snapshots[page][index] = gpte;
-	vm->pages[page].touched |= 1ull << (index >> GROUP_SHIFT);
+	page_touch(&vm->pages[page], index);
 	return false;
 }
 

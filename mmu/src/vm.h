@@ -249,6 +249,12 @@ static inline unsigned gva_index(umbra_gva gva, unsigned level)
 	return (unsigned)(gva >> (X86_PAGE_SHIFT + 9 * (level - 1))) % ENTRIES;
 }
 
+/* An entry or snapshot of @page at @index may be other than 0 from here on. */
+static inline void page_touch(struct shadow_page *page, unsigned index)
+{
+	page->touched |= 1ull << (index >> GROUP_SHIFT);
+}
+
 /* 4K frames that one entry at @level maps. */
 static inline uint64_t level_frames(unsigned level)
 {
