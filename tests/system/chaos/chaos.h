@@ -185,4 +185,9 @@ void run_forbidden(const struct boot_facts *facts);
 /* Kill this guest in the way named. Returns if there is no such way. */
 void run_death(const struct boot_facts *facts, const char *way);
 
+/* Toggle one of the bits that decide about rights, by number: CR0.WP, CR4.PGE, SMEP, SMAP,
+ * EFER.NXE. */
+#define N_RIGHTS 5u
+void toggle_right(unsigned which);
+
 #endif

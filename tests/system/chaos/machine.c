@@ -273,3 +273,24 @@ void machine_init(void)
 	make_roots();
 	write_cr3((uintptr_t)roots[0]);
 }
+
+void toggle_right(unsigned which)
+{
+	switch (which) {
+	case 0:
+		write_cr0(read_cr0() ^ X86_CR0_WP);
+		break;
+	case 1:
+		write_cr4(read_cr4() ^ X86_CR4_PGE);
+		break;
+	case 2:
+		write_cr4(read_cr4() ^ X86_CR4_SMEP);
+		break;
+	case 3:
+		write_cr4(read_cr4() ^ X86_CR4_SMAP);
+		break;
+	default:
+		write_efer(read_efer() ^ X86_EFER_NXE);
+		break;
+	}
+}

@@ -24,35 +24,13 @@ static void add(struct tally *tally, uint64_t word)
 	tally->sum ^= tally->sum >> 29;
 }
 
-/* CR0.WP, CR4.PGE, SMEP and SMAP, EFER.NXE: any of them, at random. */
-static void change_rights(void)
-{
-	switch (random_below(5)) {
-	case 0:
-		write_cr0(read_cr0() ^ X86_CR0_WP);
-		break;
-	case 1:
-		write_cr4(read_cr4() ^ X86_CR4_PGE);
-		break;
-	case 2:
-		write_cr4(read_cr4() ^ X86_CR4_SMEP);
-		break;
-	case 3:
-		write_cr4(read_cr4() ^ X86_CR4_SMAP);
-		break;
-	default:
-		write_efer(read_efer() ^ X86_EFER_NXE);
-		break;
-	}
-}
-
 static void change_something(const struct word_kinds *kinds, uint64_t gva)
 {
 	uint64_t *word;
 
 	switch (random_below(8)) {
 	case 0:
-		change_rights();
+		toggle_right((unsigned)random_below(N_RIGHTS));
 		break;
 	case 1:
 		write_cr3((uintptr_t)root_of((unsigned)random_below(N_ROOTS)));

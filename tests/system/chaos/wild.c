@@ -10,27 +10,13 @@
 
 static void change_control(void)
 {
-	switch (random_below(8)) {
-	case 0:
-		write_cr0(read_cr0() ^ X86_CR0_WP);
-		break;
-	case 1:
-		write_cr4(read_cr4() ^ X86_CR4_PGE);
-		break;
-	case 2:
-		write_cr4(read_cr4() ^ X86_CR4_SMEP);
-		break;
-	case 3:
-		write_cr4(read_cr4() ^ X86_CR4_SMAP);
-		break;
-	case 4:
-		write_efer(read_efer() ^ X86_EFER_NXE);
-		break;
-	default:
+	unsigned which = (unsigned)random_below(8);
+
+	if (which < N_RIGHTS)
+		toggle_right(which);
+	else
 		write_cr3((uintptr_t)root_of((unsigned)random_below(N_ROOTS)) |
 			  (random_below(4) ? 0 : X86_CR3_PCD | X86_CR3_PWT));
-		break;
-	}
 }
 
 static void change_word(const struct word_kinds *kinds, uint64_t gva)
