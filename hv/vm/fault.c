@@ -22,8 +22,6 @@ static __attribute__((noinline)) void do_outcome(
 	case UMBRA_MMIO:
 		emulate_absent(vcpu, gva, out->gpa);
 		return;
-	case UMBRA_SHUTDOWN:
-		vm_stop(vcpu, "the guest's page tables left it without a way to go on");
 	}
 	panic("unknown outcome %d of a page fault", (int)outcome);
 }

@@ -71,8 +71,16 @@ static inline bool shadow_translate(const struct vcpu *vcpu, umbra_gva gva, umbr
 bool memory_translate(struct vcpu *vcpu, umbra_gva gva, enum umbra_access access, umbra_gpa *gpa,
 	struct umbra_exit *out)
 {
+	struct umbra_page_fault fault = {
+		.gva = gva,
+		.error_code = (access == UMBRA_WRITE ? X86_PF_W : 0) |
+			      (access == UMBRA_FETCH ? X86_PF_I : 0) | (is_user(vcpu) ? X86_PF_U : 0),
+		.cpl = vcpu->exit->cpl,
+		.ac = vcpu->exit->rflags & X86_RFLAGS_AC,
+	};
+
 	if (vcpu->mmu)
-		return umbra_translate(vcpu->mmu, gva, access, is_user(vcpu), gpa, out);
+		return umbra_translate(vcpu->mmu, &fault, gpa, out);
 	return walk_translate(vcpu, gva, access, gpa, out);
 }
 

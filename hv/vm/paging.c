@@ -26,16 +26,7 @@ bool paging_change(struct vcpu *vcpu, const struct umbra_paging_regs *regs)
 	struct umbra_exit out;
 
 	if (translation_differs(&vcpu->regs, regs)) {
-		switch (umbra_set_paging_regs(vcpu->mmu, regs, &out)) {
-		case UMBRA_RESUME:
-			break;
-		case UMBRA_SHUTDOWN:
-			vm_stop(vcpu,
-				"the guest enters a paging mode that shadow paging does not "
-				"support yet "
-				"(cr0 %lx cr4 %lx efer %lx); there are paging off and 4-level",
-				regs->cr0, regs->cr4, regs->efer);
-		default:
+		if (umbra_set_paging_regs(vcpu->mmu, regs, &out) != UMBRA_RESUME) {
 			inject_outcome(vcpu, &out);
 			return false;
 		}

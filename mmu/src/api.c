@@ -144,13 +144,16 @@ enum umbra_shadow_mode umbra_shadow_mode(const struct umbra_vcpu *vcpu)
 	return vcpu->mode->shadow;
 }
 
-bool umbra_translate(struct umbra_vcpu *vcpu, umbra_gva gva, enum umbra_access kind, bool user,
+bool umbra_translate(struct umbra_vcpu *vcpu, const struct umbra_page_fault *access_,
 	umbra_gpa *gpa, struct umbra_exit *out)
 {
-	access_bits access = (kind == UMBRA_WRITE ? X86_PF_W : 0) |
-			     (kind == UMBRA_FETCH ? X86_PF_I : ACCESS_AC) | (user ? X86_PF_U : 0);
+	umbra_gva gva = access_->gva;
+	access_bits access = access_->error_code & (X86_PF_W | X86_PF_U | X86_PF_I);
 	struct walk walk;
 	bool allowed;
+
+	if (access_->ac && access_->cpl < 3)
+		access |= ACCESS_AC;
 
 	mmu_lock(vcpu->vm);
 	tree_descend(vcpu, gva, &walk);

@@ -50,8 +50,10 @@ enum umbra_outcome mode_check(
 {
 	const struct mode *mode = mode_of(regs);
 
-	if (!mode || (regs->cr4 & (X86_CR4_PCIDE | X86_CR4_PKE | X86_CR4_PKS)))
-		return UMBRA_SHUTDOWN;
+	if (!mode || (regs->cr4 & (X86_CR4_PCIDE | X86_CR4_PKE | X86_CR4_PKS))) {
+		*out = (struct umbra_exit){.vector = X86_GP};
+		return UMBRA_INJECT;
+	}
 	/* Bits 63:MAXPHYADDR of CR3 must be 0 in long mode. SDM 3A "Control Registers". */
 	if (mode == &mode_4level && (regs->cr3 & ~vm->maxphyaddr_mask)) {
 		*out = (struct umbra_exit){.vector = X86_GP};

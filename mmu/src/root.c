@@ -126,3 +126,11 @@ void umbra_invlpg(struct umbra_vcpu *vcpu, umbra_gva gva)
 	mmu_unlock(vm);
 	audit_event(vm);
 }
+
+enum umbra_outcome umbra_invpcid(struct umbra_vcpu *vcpu, uint64_t type,
+	const struct umbra_invpcid *descriptor, struct umbra_exit *out)
+{
+	*out = (struct umbra_exit){.vector = X86_GP};
+	(void)vcpu;
+	return type > 3 || descriptor->pcid >> 12 ? UMBRA_INJECT : UMBRA_RESUME;
+}

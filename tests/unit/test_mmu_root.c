@@ -148,28 +148,6 @@ static void reserved_bits_of_cr3_are_a_general_protection_fault_and_change_nothi
 	host_check(h);
 }
 
-static void modes_that_are_not_supported_stop_the_guest_and_change_nothing(void **state)
-{
-	struct host *h = *state;
-	const struct umbra_paging_regs good = h->vcpu->regs;
-	struct umbra_paging_regs cases[6];
-
-	for (size_t i = 0; i < 6; i++)
-		cases[i] = good;
-	cases[0].efer &= ~(X86_EFER_LMA | X86_EFER_LME); /* PAE */
-	cases[1].efer = 0, cases[1].cr4 = 0;             /* 32-bit */
-	cases[2].cr4 |= X86_CR4_LA57;
-	cases[3].cr4 |= X86_CR4_PCIDE;
-	cases[4].cr4 |= X86_CR4_PKE;
-	cases[5].cr4 |= X86_CR4_PKS;
-	for (size_t i = 0; i < 6; i++) {
-		struct umbra_exit out;
-
-		assert_int_equal(umbra_set_paging_regs(h->vcpu, &cases[i], &out), UMBRA_SHUTDOWN);
-		assert_memory_equal(&h->vcpu->regs, &good, sizeof(good));
-	}
-}
-
 /* What differs in a register that the tree depends on has a tree of its own; both are kept. */
 static void each_role_has_its_own_tree(void **state)
 {
@@ -298,7 +276,6 @@ int main(void)
 		cmocka_unit_test(cache_off_forgets_everything_at_each_load),
 		T(each_load_of_cr3_asks_for_a_flush),
 		T(reserved_bits_of_cr3_are_a_general_protection_fault_and_change_nothing),
-		T(modes_that_are_not_supported_stop_the_guest_and_change_nothing),
 		T(each_role_has_its_own_tree),
 		T(a_tree_built_with_nxe_is_not_used_without),
 		T(paging_can_be_turned_off_and_on),

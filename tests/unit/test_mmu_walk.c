@@ -354,6 +354,15 @@ static void a_table_that_cannot_be_written_loses_a_and_d_but_not_the_access(void
 
 /* ---- umbra_translate(), which looks without touching ---- */
 
+static bool look_up(struct host *h, umbra_gva gva, uint32_t access, umbra_gpa *gpa,
+	struct umbra_exit *out)
+{
+	struct umbra_page_fault looked_up = {
+		.gva = gva, .error_code = access, .cpl = access & X86_PF_U ? 3 : 0};
+
+	return umbra_translate(h->vcpu, &looked_up, gpa, out);
+}
+
 static void looking_up_a_translation_leaves_no_trace(void **state)
 {
 	struct host *h = *state;
@@ -361,17 +370,17 @@ static void looking_up_a_translation_leaves_no_trace(void **state)
 	umbra_gpa gpa;
 
 	map(h);
-	assert_true(umbra_translate(h->vcpu, GVA | 0x123, UMBRA_WRITE, true, &gpa, &out));
+	assert_true(look_up(h, GVA | 0x123, X86_PF_W | X86_PF_U, &gpa, &out));
 	assert_int_equal(gpa, DATA_GFN << X86_PAGE_SHIFT | 0x123);
 	for (unsigned level = 1; level <= 4; level++)
 		assert_false(*gpte(h, level) & GPTE_AD);
 	assert_int_equal(host_spte(h, GVA, 4), 0);
 	*gpte(h, 3) &= ~X86_PTE_U;
-	assert_false(umbra_translate(h->vcpu, GVA, UMBRA_READ, true, &gpa, &out));
+	assert_false(look_up(h, GVA, X86_PF_U, &gpa, &out));
 	assert_int_equal(out.vector, X86_PF);
 	assert_int_equal(out.error_code, X86_PF_P | X86_PF_U);
 	assert_int_equal(out.gva, GVA);
-	assert_true(umbra_translate(h->vcpu, GVA, UMBRA_READ, false, &gpa, &out));
+	assert_true(look_up(h, GVA, 0, &gpa, &out));
 }
 
 int main(void)

@@ -39,16 +39,14 @@ enum umbra_outcome {
 	/* Deliver umbra_exit.vector with .error_code; for #PF .gva goes to CR2. */
 	UMBRA_INJECT,
 	/*
-	 * Perform the guest's store at .gpa for it. Into one of its page tables: decode the store and
-	 * hand it to umbra_guest_write(), or call umbra_unshadow() and resume. With CR0.WP=0 and
-	 * CR4.SMAP=1 it can be any memory that a slot grants, a device's too: then only performing
-	 * it helps.
+	 * Perform the guest's store at .gpa for it: decode it and hand it to umbra_guest_write(), or
+	 * call umbra_unshadow() and resume. It goes into one of the guest's page tables, or, with
+	 * CR0.WP=0 and any of CR4.SMAP, PKE and PKS, into any memory that a slot grants, a device's
+	 * too.
 	 */
 	UMBRA_EMULATE,
 	/* The access touches memory that no slot grants, at .gpa. */
 	UMBRA_MMIO,
-	/* The guest cannot go on: it enters a paging mode that is not supported. */
-	UMBRA_SHUTDOWN,
 };
 
 /* The kind of a guest memory access. */

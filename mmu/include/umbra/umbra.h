@@ -96,33 +96,54 @@ struct umbra_paging_regs {
 	uint64_t cr0, cr3, cr4, efer; /* EFER.LMA as the guest would read it */
 };
 
+/* An access of the guest, and what decides about it besides its tables and control registers. */
 struct umbra_page_fault {
 	umbra_gva gva;
 	uint32_t error_code; /* as the hardware reported it, running on the shadow tables */
 	unsigned cpl;        /* current privilege level; 3 with U=0 in the error code is an implicit
 				supervisor access */
 	bool ac;             /* EFLAGS.AC */
+	uint32_t pkru;       /* looked at only with CR4.PKE=1 */
+	uint32_t pkrs;       /* IA32_PKRS; looked at only with CR4.PKS=1 */
 };
 
 /* A page fault of the hardware on the shadow tables. RESUME, INJECT (#PF), EMULATE, MMIO. */
 UMBRA_MUST_CHECK enum umbra_outcome umbra_page_fault(
 	struct umbra_vcpu *vcpu, const struct umbra_page_fault *fault, struct umbra_exit *out);
 
-/* MOV to CR3: new value as written. RESUME, or nothing changed: INJECT #GP(0) if a reserved bit is
- * set. The hardware must forget all but global translations before the guest runs: the library asks
- * for it through the host. */
+/*
+ * MOV to CR3: new value as written, with PCID and the no-flush bit 63 where CR4.PCIDE=1. RESUME, or
+ * nothing changed: INJECT #GP(0) if a reserved bit is set, in a present PDPTE too (PAE). The hardware
+ * must forget all but global translations before the guest runs: the library asks for it through the
+ * host, for a load that asks for no flush too. The guest reads CR3 back without bit 63.
+ */
 UMBRA_MUST_CHECK enum umbra_outcome umbra_load_cr3(
 	struct umbra_vcpu *vcpu, uint64_t cr3, struct umbra_exit *out);
 
-/* Any change of CR0, CR4 or EFER (and CR3 with them: reset, start of a guest). The embedder has
- * checked what is not about paging. RESUME, or nothing changed: INJECT #GP(0) for reserved bits of
- * CR3; SHUTDOWN for a mode that is not supported (this version: all but paging off and 4-level;
- * PCID and protection keys). */
+/*
+ * Any change of CR0, CR4 or EFER (and CR3 with them: reset, start of a guest, task switch). RESUME,
+ * or nothing changed: INJECT #GP(0) if no processor could be in the state of @regs: PG without PE;
+ * LMA other than PG and LME; LMA without PAE; PCIDE without LMA; reserved bits of CR3 or, where PAE
+ * has them loaded now, of a present PDPTE. What a MOV may not change on the way from one such state
+ * to another (PCIDE while CR3 has a PCID; LA57, PAE and LME in long mode) and what is not about
+ * paging, the embedder has checked. PDPTEs are loaded again exactly where the manual says.
+ * SDM 3A "PDPTE Registers", "Control Registers".
+ */
 UMBRA_MUST_CHECK enum umbra_outcome umbra_set_paging_regs(
 	struct umbra_vcpu *vcpu, const struct umbra_paging_regs *regs, struct umbra_exit *out);
 
 /* INVLPG. Of an address that is not canonical it does nothing, as the instruction. */
 void umbra_invlpg(struct umbra_vcpu *vcpu, umbra_gva gva);
+
+/* The descriptor of INVPCID. SDM 2 "INVPCID". */
+struct umbra_invpcid {
+	uint64_t pcid; /* the first quadword as it is: bits 63:12 are reserved */
+	umbra_gva gva;
+};
+
+/* INVPCID at CPL 0. RESUME, or nothing happened: INJECT #GP(0) for what the manual refuses. */
+UMBRA_MUST_CHECK enum umbra_outcome umbra_invpcid(struct umbra_vcpu *vcpu, uint64_t type,
+	const struct umbra_invpcid *descriptor, struct umbra_exit *out);
 
 /*
  * The guest stores @bytes at @gpa, which is in one RAM slot and does not cross a page: write guest
@@ -131,19 +152,21 @@ void umbra_invlpg(struct umbra_vcpu *vcpu, umbra_gva gva);
  */
 bool umbra_guest_write(struct umbra_vcpu *vcpu, umbra_gpa gpa, const void *bytes, size_t n_bytes);
 
-/* Forget every shadow of the frame of @gpa, so that the guest may write it freely. Always possible.
+/*
+ * After UMBRA_EMULATE, where the host cannot perform the store: let the guest do it itself, by
+ * forgetting every shadow of the frame of @gpa, say. The access then begins again.
  */
 void umbra_unshadow(struct umbra_vcpu *vcpu, umbra_gpa gpa);
 
 /* ---- looking ---- */
 
 /*
- * Translate as the vCPU would for an access at privilege @user, without setting A or D and without
- * touching shadows: for fetching and decoding a guest instruction. true: *@gpa is set. false: @out
- * holds the #PF the access would raise.
+ * Translate as the vCPU would for @access (of its error code W, U and I count), without setting A or
+ * D and without touching shadows: for fetching and decoding a guest instruction. true: *@gpa is
+ * set. false: @out holds the #PF the access would raise.
  */
-bool umbra_translate(struct umbra_vcpu *vcpu, umbra_gva gva, enum umbra_access access, bool user,
-	umbra_gpa *gpa, struct umbra_exit *out);
+bool umbra_translate(struct umbra_vcpu *vcpu, const struct umbra_page_fault *access, umbra_gpa *gpa,
+	struct umbra_exit *out);
 
 /* Copy guest-physical memory; false (nothing copied) where a byte is in no RAM slot. May cross
  * pages. */
