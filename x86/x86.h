@@ -26,6 +26,8 @@
 
 #define X86_CR3_PWT (1ull << 3)
 #define X86_CR3_PCD (1ull << 4)
+/* With CR4.PCIDE=1, in the operand of MOV to CR3 only: translations of the new PCID may stay. */
+#define X86_CR3_NO_FLUSH (1ull << 63)
 
 #define X86_CR4_VME        (1ull << 0)
 #define X86_CR4_PVI        (1ull << 1)
@@ -54,6 +56,9 @@
 #define X86_EFER_LMA  (1ull << 10)
 #define X86_EFER_NXE  (1ull << 11)
 #define X86_EFER_SVME (1ull << 12)
+#define X86_EFER_FFXSR  (1ull << 14)
+#define X86_EFER_TCE    (1ull << 15)
+#define X86_EFER_AIBRSE (1ull << 21)
 
 #define X86_RFLAGS_TF (1ull << 8)
 #define X86_RFLAGS_IF (1ull << 9)

@@ -144,20 +144,16 @@ enum umbra_shadow_mode umbra_shadow_mode(const struct umbra_vcpu *vcpu)
 	return vcpu->mode->shadow;
 }
 
-bool umbra_translate(struct umbra_vcpu *vcpu, const struct umbra_page_fault *access_,
-	umbra_gpa *gpa, struct umbra_exit *out)
+bool umbra_translate(struct umbra_vcpu *vcpu, const struct umbra_page_fault *access, umbra_gpa *gpa,
+	struct umbra_exit *out)
 {
-	umbra_gva gva = access_->gva;
-	access_bits access = access_->error_code & (X86_PF_W | X86_PF_U | X86_PF_I);
+	umbra_gva gva = access->gva & vcpu->linear_mask;
 	struct walk walk;
 	bool allowed;
 
-	if (access_->ac && access_->cpl < 3)
-		access |= ACCESS_AC;
-
 	mmu_lock(vcpu->vm);
 	tree_descend(vcpu, gva, &walk);
-	allowed = walk_guest(vcpu, gva, access, &walk);
+	allowed = walk_guest(vcpu, gva, mode_access(vcpu, access), &walk);
 	mmu_unlock(vcpu->vm);
 	if (!allowed) {
 		*out = (struct umbra_exit){

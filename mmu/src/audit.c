@@ -52,7 +52,7 @@ static bool synced(struct umbra_vm *vm, const struct shadow_page *sp)
 {
 	struct frame *frame = frame_of(vm, sp->gfn);
 
-	return !page_direct(sp) && frame && frame_protected(frame);
+	return page_has_table(sp) && frame && frame_protected(frame);
 }
 
 /* ---- I1, I11: leaves map what the slots grant ---- */
@@ -249,15 +249,15 @@ static bool rights_granted(const struct shadow_page *sp, uint64_t spte, uint64_t
 }
 
 /* Does a link lead where the guest's entry does? */
-static bool right_child(
-	const struct umbra_vm *vm, const struct shadow_page *sp, uint64_t spte, uint64_t gpte)
+static bool right_child(const struct umbra_vm *vm, const struct shadow_page *sp, unsigned index,
+	uint64_t spte, uint64_t gpte)
 {
 	const struct shadow_page *child = &vm->pages[spte_child(vm, spte)];
 	unsigned level = page_level(sp);
 
 	return child->gfn == gpte_gfn(gpte, level) &&
 	       child->role == (gpte_terminal(gpte, level) ? spte_direct_role(gpte, level)
-							  : spte_table_role(sp->role, gpte));
+							  : spte_table_role(sp->role, index, gpte));
 }
 
 static bool i05_entry(struct umbra_vm *vm, struct finding *f, uint32_t page, unsigned index)
@@ -272,11 +272,11 @@ static bool i05_entry(struct umbra_vm *vm, struct finding *f, uint32_t page, uns
 		return true;
 	if (!(snapshot & X86_PTE_P) || !rights_granted(sp, spte, snapshot))
 		return found(f, "entry grants more than its snapshot", vm, page, index);
-	if (!spte_is_leaf(spte, level) && !right_child(vm, sp, spte, snapshot))
+	if (!spte_is_leaf(spte, level) && !right_child(vm, sp, index, spte, snapshot))
 		return found(f, "link to a page for something else", vm, page, index);
 	if (!synced(vm, sp))
 		return true;
-	gpte = gpte_load(&sp->guest[index]);
+	gpte = page_gpte(sp, index);
 	if (sp->guest_ro)
 		gpte |= X86_PTE_A | X86_PTE_D; /* they could not be set */
 	if (!(gpte & X86_PTE_P) || gpte_gfn(gpte, level) != gpte_gfn(snapshot, level) ||

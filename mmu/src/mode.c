@@ -2,81 +2,187 @@
 /* The table of paging modes; see mode.h. */
 #include "mode.h"
 
+#include "gpte.h"
+#include "slot.h"
+
 /* SDM 3A "Paging Modes and Control Bits"; APM 2 "Paging Overview". */
 static const struct mode mode_none = {
 	.levels = 0,
 	.shadow_levels = 3,
 	.shadow = UMBRA_SHADOW_PAE,
+	.linear_bits = 32,
+	.role = ROLE_DIRECT | ROLE_PAE_ROOT,
+};
+
+static const struct mode mode_2level = {
+	.levels = 3,
+	.shadow_levels = 3,
+	.shadow = UMBRA_SHADOW_PAE,
+	.linear_bits = 32,
+	.role = ROLE_NARROW | ROLE_PAE_ROOT,
+};
+
+static const struct mode mode_pae = {
+	.levels = 3,
+	.shadow_levels = 3,
+	.shadow = UMBRA_SHADOW_PAE,
+	.linear_bits = 32,
+	.role = ROLE_PAE | ROLE_PAE_ROOT,
 };
 
 static const struct mode mode_4level = {
 	.levels = 4,
 	.shadow_levels = 4,
 	.shadow = UMBRA_SHADOW_4LEVEL,
+	.linear_bits = 48,
 };
 
-/* The mode of @regs, or NULL if it is one that is not supported. */
+static const struct mode mode_5level = {
+	.levels = 5,
+	.shadow_levels = 5,
+	.shadow = UMBRA_SHADOW_5LEVEL,
+	.linear_bits = 57,
+};
+
 static const struct mode *mode_of(const struct umbra_paging_regs *regs)
 {
 	if (!(regs->cr0 & X86_CR0_PG))
 		return &mode_none;
 	if (regs->efer & X86_EFER_LMA)
-		return regs->cr4 & X86_CR4_LA57 ? NULL : &mode_4level;
-	return NULL;
+		return regs->cr4 & X86_CR4_LA57 ? &mode_5level : &mode_4level;
+	return regs->cr4 & X86_CR4_PAE ? &mode_pae : &mode_2level;
+}
+
+/* ---- reserved bits ---- */
+
+/* SDM 3A "Paging-Structure Entries": bits 51:MAXPHYADDR, XD if EFER.NXE=0, and in PAE bits 62:52.
+ */
+static uint64_t reserved_high(const struct umbra_vm *vm, uint32_t role)
+{
+	uint64_t high = X86_PTE_FRAME & ~vm->maxphyaddr_mask;
+
+	if (role & ROLE_PAE)
+		high |= 0x7ff0000000000000;
+	return role & ROLE_NXE ? high : high | X86_PTE_NX;
 }
 
 void mode_init_formats(struct umbra_vm *vm, unsigned maxphyaddr, bool no_1g)
 {
-	vm->maxphyaddr_mask = (1ull << maxphyaddr) - 1;
-	for (unsigned nxe = 0; nxe < 2; nxe++) {
-		struct format *f = &vm->formats[nxe];
-		uint64_t high = X86_PTE_FRAME & ~vm->maxphyaddr_mask;
+	static const uint32_t roles[] = {0, ROLE_NXE, ROLE_PAE, ROLE_PAE | ROLE_NXE};
+	struct format *narrow = &vm->formats[role_format(ROLE_NARROW)];
 
-		/* SDM 3A "Paging-Structure Entries": bits 51:MAXPHYADDR, and XD if EFER.NXE=0. */
-		if (!nxe)
-			high |= X86_PTE_NX;
-		for (unsigned level = 1; level <= MAX_LEVEL; level++)
-			f->reserved[level][0] = f->reserved[level][1] = high;
+	vm->maxphyaddr_mask = (1ull << maxphyaddr) - 1;
+	for (unsigned i = 0; i < sizeof(roles) / sizeof(roles[0]); i++) {
+		struct format *f = &vm->formats[role_format(roles[i])];
+
+		for (unsigned level = 1; level <= MAX_LEVEL; level++) {
+			f->reserved[level][0] = reserved_high(vm, roles[i]);
+			f->reserved[level][1] = f->reserved[level][0];
+		}
 		/* Large frames are aligned; bit 12 is PAT. Bit 7 of a PML4E must be 0. */
 		f->reserved[2][1] |= 0x1fe000;
 		f->reserved[3][1] |= no_1g ? X86_PTE_PS : 0x3fffe000;
 		f->reserved[4][1] |= X86_PTE_PS;
 		f->reserved[5][1] |= X86_PTE_PS;
 	}
+	/* Only 4M pages have any: address bits that do not exist, and GPTE_RESERVED_4M. */
+	narrow->reserved[2][1] = X86_PTE_FRAME & ~vm->maxphyaddr_mask;
+	narrow->reserved[2][1] |= GPTE_RESERVED_4M;
 }
 
-enum umbra_outcome mode_check(
-	const struct umbra_vm *vm, const struct umbra_paging_regs *regs, struct umbra_exit *out)
+/* ---- PDPTEs ---- */
+
+#define PDPTE_RESERVED 0x1e6ull                            /* bits 2:1 and 8:5 */
+#define PDPTE_GRANTED  (X86_PTE_W | X86_PTE_U | X86_PTE_A) /* of a normal gpte; a PDPTE has none */
+
+/* Returns false if a present one has reserved bits. SDM 3A "PDPTE Registers". */
+static bool read_pdptes(struct umbra_vm *vm, uint64_t cr3, uint64_t pdpte[4])
+{
+	uint64_t gfn = (uint32_t)cr3 >> X86_PAGE_SHIFT;
+	const uint64_t *table = slot_table(slot_find(vm, gfn), gfn);
+
+	for (unsigned i = 0; i < 4; i++) {
+		uint64_t entry = gpte_load(&table[cr3 % X86_PAGE_SIZE / 32 * 4 + i]);
+
+		pdpte[i] = 0;
+		if (!(entry & X86_PTE_P))
+			continue;
+		if (entry & (PDPTE_RESERVED | ~vm->maxphyaddr_mask))
+			return false;
+		pdpte[i] = (entry & (X86_PTE_FRAME | X86_PTE_P)) | PDPTE_GRANTED;
+	}
+	return true;
+}
+
+/* SDM 3A "PDPTE Registers": with CR3, and when MOV to CR0 or CR4 changes one of these. */
+static bool reloads_pdptes(const struct umbra_vcpu *vcpu, const struct umbra_paging_regs *regs)
+{
+	uint64_t cr0 = X86_CR0_CD | X86_CR0_NW | X86_CR0_PG;
+	uint64_t cr4 = X86_CR4_PAE | X86_CR4_PGE | X86_CR4_PSE | X86_CR4_SMEP;
+
+	return vcpu->mode != &mode_pae || ((vcpu->regs.cr0 ^ regs->cr0) & cr0) ||
+	       ((vcpu->regs.cr4 ^ regs->cr4) & cr4) || vcpu->regs.cr3 != regs->cr3;
+}
+
+/* ---- registers ---- */
+
+/* Is there a processor state with these values? SDM 3A "Control Registers", "Extended Feature
+ * Enable Register"; APM 2 "Long Mode Consistency Checks". */
+static bool consistent(const struct umbra_vm *vm, const struct umbra_paging_regs *regs)
+{
+	bool paged = regs->cr0 & X86_CR0_PG;
+	bool lma = regs->efer & X86_EFER_LMA;
+
+	if (paged && !(regs->cr0 & X86_CR0_PE))
+		return false;
+	if (lma != (paged && (regs->efer & X86_EFER_LME)))
+		return false;
+	if (lma && !(regs->cr4 & X86_CR4_PAE))
+		return false;
+	if ((regs->cr4 & X86_CR4_PCIDE) && !lma)
+		return false;
+	return !lma || !(regs->cr3 & ~vm->maxphyaddr_mask);
+}
+
+bool mode_check(const struct umbra_vcpu *vcpu, const struct umbra_paging_regs *regs,
+	bool cr3_loaded, struct mode_change *change)
 {
 	const struct mode *mode = mode_of(regs);
+	struct umbra_vm *vm = vcpu->vm;
 
-	if (!mode || (regs->cr4 & (X86_CR4_PCIDE | X86_CR4_PKE | X86_CR4_PKS))) {
-		*out = (struct umbra_exit){.vector = X86_GP};
-		return UMBRA_INJECT;
+	change->regs = *regs;
+	/* Bit 63 of a value for CR3 asks for no flush. It is not kept, and we flush all the same.
+	 */
+	if (cr3_loaded && (regs->cr4 & X86_CR4_PCIDE))
+		change->regs.cr3 &= ~X86_CR3_NO_FLUSH;
+	if (!consistent(vm, &change->regs))
+		return false;
+	for (unsigned i = 0; i < 4; i++) {
+		change->pdpte[i] = vcpu->pdpte[i];
+		if (mode == &mode_2level)
+			change->pdpte[i] = (regs->cr3 & 0xfffff000) | X86_PTE_P | PDPTE_GRANTED;
 	}
-	/* Bits 63:MAXPHYADDR of CR3 must be 0 in long mode. SDM 3A "Control Registers". */
-	if (mode == &mode_4level && (regs->cr3 & ~vm->maxphyaddr_mask)) {
-		*out = (struct umbra_exit){.vector = X86_GP};
-		return UMBRA_INJECT;
-	}
-	return UMBRA_RESUME;
+	if (mode == &mode_pae && (cr3_loaded || reloads_pdptes(vcpu, regs)))
+		return read_pdptes(vm, regs->cr3, change->pdpte);
+	return true;
 }
 
 static uint32_t root_role(const struct umbra_vcpu *vcpu)
 {
-	uint32_t role = vcpu->mode->shadow_levels;
+	uint32_t role = vcpu->mode->shadow_levels | vcpu->mode->role | ROLE_ACC_W;
 
-	if (!vcpu->mode->levels)
-		return role | ROLE_DIRECT | ROLE_PAE_ROOT | ROLE_ACC_W;
-	role |= ROLE_ACC_W;
+	if (role & ROLE_DIRECT)
+		return role;
 	if (vcpu->nxe)
 		role |= ROLE_NXE;
+	if ((role & ROLE_NARROW) && (vcpu->regs.cr4 & X86_CR4_PSE))
+		role |= ROLE_PSE;
 	if (!vcpu->wp) {
 		role |= ROLE_WP0;
 		if (vcpu->smep)
 			role |= ROLE_SMEP;
-		if (vcpu->smap)
-			role |= ROLE_SMAP;
+		if (vcpu->keep_u)
+			role |= ROLE_KEEP_U;
 	}
 	return role;
 }
@@ -99,16 +205,32 @@ static struct permission permission_for(const struct umbra_vcpu *vcpu, access_bi
 	return p;
 }
 
-void mode_set(struct umbra_vcpu *vcpu, const struct umbra_paging_regs *regs)
+void mode_set_cr3(struct umbra_vcpu *vcpu, const struct mode_change *change)
 {
+	vcpu->regs.cr3 = change->regs.cr3;
+	for (unsigned i = 0; i < 4; i++)
+		vcpu->pdpte[i] = change->pdpte[i];
+}
+
+void mode_set(struct umbra_vcpu *vcpu, const struct mode_change *change)
+{
+	const struct umbra_paging_regs *regs = &change->regs;
+	bool paged = regs->cr0 & X86_CR0_PG;
+	bool lma = regs->efer & X86_EFER_LMA;
+
 	vcpu->regs = *regs;
+	mode_set_cr3(vcpu, change);
 	vcpu->mode = mode_of(regs);
-	vcpu->nxe = regs->efer & X86_EFER_NXE;
+	vcpu->linear_mask = lma ? ~0ull : 0xffffffff;
+	vcpu->nxe = (regs->efer & X86_EFER_NXE) && (regs->cr4 & X86_CR4_PAE);
 	vcpu->wp = regs->cr0 & X86_CR0_WP;
-	vcpu->smep = regs->cr4 & X86_CR4_SMEP;
-	vcpu->smap = regs->cr4 & X86_CR4_SMAP;
-	vcpu->format = &vcpu->vm->formats[vcpu->nxe];
+	vcpu->smep = paged && (regs->cr4 & X86_CR4_SMEP);
+	vcpu->smap = paged && (regs->cr4 & X86_CR4_SMAP);
+	vcpu->pke = lma && (regs->cr4 & X86_CR4_PKE);
+	vcpu->pks = lma && (regs->cr4 & X86_CR4_PKS);
+	vcpu->keep_u = vcpu->smap || vcpu->pke || vcpu->pks;
 	vcpu->root_role = root_role(vcpu);
+	vcpu->format = &vcpu->vm->formats[role_format(vcpu->root_role)];
 	vcpu->report = X86_PF_W | X86_PF_U | (vcpu->nxe || vcpu->smep ? X86_PF_I : 0);
 	for (unsigned i = 0; i < PERMISSIONS; i++)
 		vcpu->permissions[i] = permission_for(vcpu, (i & 7) << 1 | (i & 8) << 1);
@@ -116,7 +238,60 @@ void mode_set(struct umbra_vcpu *vcpu, const struct umbra_paging_regs *regs)
 
 bool mode_canonical(const struct umbra_vcpu *vcpu, umbra_gva gva)
 {
-	int64_t high = (int64_t)gva >> 47;
+	int64_t high = (int64_t)gva >> (vcpu->mode->linear_bits - 1);
 
 	return vcpu->mode->levels < 4 || high == 0 || high == -1;
+}
+
+/* ---- accesses ---- */
+
+#define KEY_AD 0x55555555u /* access disabled, key 0 in bit 0 */
+
+/* The keys, a bit each, for which @pkr, PKRU or IA32_PKRS, disables access, or writes if @write. */
+static uint64_t denied_keys(uint32_t pkr, bool write)
+{
+	uint32_t keys = (write ? pkr | pkr >> 1 : pkr) & KEY_AD;
+
+	/* Every second bit to a half as many, side by side. */
+	keys = (keys | keys >> 1) & 0x33333333;
+	keys = (keys | keys >> 2) & 0x0f0f0f0f;
+	keys = (keys | keys >> 4) & 0x00ff00ff;
+	return (keys | keys >> 8) & 0xffff;
+}
+
+/* SDM 3A "Protection Keys". A user's access to a supervisor page fails whatever the key. */
+static access_bits key_bits(
+	const struct umbra_vcpu *vcpu, const struct umbra_page_fault *fault, bool user)
+{
+	bool write = (fault->error_code & X86_PF_W) && (user || vcpu->wp);
+	access_bits bits = 0;
+
+	if (vcpu->pke)
+		bits |= denied_keys(fault->pkru, write) << ACCESS_USER_KEYS;
+	if (vcpu->pks && !user)
+		bits |= denied_keys(fault->pkrs, write) << ACCESS_SUPERVISOR_KEYS;
+	return bits;
+}
+
+access_bits mode_access(const struct umbra_vcpu *vcpu, const struct umbra_page_fault *fault)
+{
+	access_bits access = fault->error_code & (X86_PF_W | X86_PF_U | X86_PF_I);
+
+	/* SDM 3A "Determination of Access Rights": EFLAGS.AC overrides SMAP for explicit accesses.
+	 */
+	if (fault->ac && fault->cpl < 3)
+		access |= ACCESS_AC;
+	if ((vcpu->pke || vcpu->pks) && !(access & X86_PF_I))
+		access |= key_bits(vcpu, fault, access & X86_PF_U);
+	return access;
+}
+
+bool mode_key_stops_store(const struct umbra_vcpu *vcpu, const struct umbra_page_fault *fault,
+	uint64_t leaf, bool user)
+{
+	unsigned key = gpte_key(leaf);
+
+	if (user)
+		return vcpu->pke && (denied_keys(fault->pkru, true) >> key & 1);
+	return vcpu->pks && (denied_keys(fault->pkrs, true) >> key & 1);
 }

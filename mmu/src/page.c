@@ -45,7 +45,7 @@ uint32_t page_of_table(const struct umbra_vm *vm, uint64_t gfn, uint32_t after)
 {
 	uint32_t page = after ? vm->pages[after].hash_next : *hash_head(vm, gfn);
 
-	while (page && (vm->pages[page].gfn != gfn || page_direct(&vm->pages[page])))
+	while (page && (vm->pages[page].gfn != gfn || !page_has_table(&vm->pages[page])))
 		page = vm->pages[page].hash_next;
 	return page;
 }
@@ -65,13 +65,28 @@ static void protect_new_table(struct umbra_vm *vm, struct slot *slot, uint64_t g
 	sync_write_protect(vm, gfn);
 }
 
+/* @page is made from the guest table in its frame from now on. */
+static void join_table(struct umbra_vm *vm, uint32_t page)
+{
+	struct shadow_page *sp = &vm->pages[page];
+	struct slot *slot = slot_find(vm, sp->gfn);
+	struct frame *frame = slot_frame(slot, sp->gfn);
+
+	sp->guest = slot_table(slot, sp->gfn);
+	sp->guest_ro = slot_table_ro(slot);
+	if (!frame)
+		return;
+	if (!frame->shadows++)
+		protect_new_table(vm, slot, sp->gfn);
+	else if (frame->shadows & FRAME_UNSYNC)
+		sync_joined(vm, page);
+}
+
 uint32_t page_create(struct umbra_vm *vm, uint64_t gfn, uint32_t role)
 {
 	uint32_t page = vm->free_list;
 	struct shadow_page *sp = &vm->pages[page];
 	uint32_t *head = hash_head(vm, gfn);
-	struct slot *slot = slot_find(vm, gfn);
-	struct frame *frame = slot_frame(slot, gfn);
 
 	UMBRA_ASSERT(vm, page && !page_lookup(vm, gfn, role));
 	/* A CPU may still walk what this page was before. */
@@ -81,17 +96,13 @@ uint32_t page_create(struct umbra_vm *vm, uint64_t gfn, uint32_t role)
 	vm->n_free--;
 	*sp = (struct shadow_page){
 		.gfn = gfn, .role = role, .hash_next = *head, .in_use = true, .used = true};
-	if (!(role & ROLE_DIRECT)) {
-		sp->guest = slot_table(slot, gfn);
-		sp->guest_ro = slot_table_ro(slot);
-	}
 	*head = page;
 	vm->stats.mmu_shadow_created++;
 	vm->stats.shadow_pages++;
-	if (!(role & ROLE_DIRECT) && frame && !frame->shadows++)
-		protect_new_table(vm, slot, gfn);
-	else if (!(role & ROLE_DIRECT) && frame && (frame->shadows & FRAME_UNSYNC))
-		sync_joined(vm, page);
+	if (page_has_table(sp))
+		join_table(vm, page);
+	else if (!page_direct(sp))
+		sp->guest = vm->vcpus[gfn].pdpte;
 	return page;
 }
 
@@ -138,7 +149,7 @@ void page_zap(struct umbra_vm *vm, uint32_t page)
 	while (*at != page)
 		at = &vm->pages[*at].hash_next;
 	*at = sp->hash_next;
-	if (!page_direct(sp))
+	if (page_has_table(sp))
 		leave_table(vm, sp->gfn);
 	sp->in_use = false;
 	sp->hash_next = vm->free_list;

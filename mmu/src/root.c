@@ -24,6 +24,14 @@ static uint32_t leave(struct umbra_vcpu *vcpu)
 	return root;
 }
 
+/* What names the root of the mode among its pages. */
+static uint64_t root_gfn(const struct umbra_vcpu *vcpu)
+{
+	if (mode_pdptes(vcpu))
+		return (uint64_t)(vcpu - vcpu->vm->vcpus);
+	return vcpu->mode->levels ? mode_root_gfn(vcpu) : 0;
+}
+
 static uint32_t make_root(struct umbra_vcpu *vcpu, uint64_t gfn, uint32_t from)
 {
 	struct umbra_vm *vm = vcpu->vm;
@@ -31,7 +39,7 @@ static uint32_t make_root(struct umbra_vcpu *vcpu, uint64_t gfn, uint32_t from)
 
 	page_reserve(vm, 1);
 	root = page_create(vm, gfn, vcpu->root_role);
-	if (vm->policy.cache && vcpu->mode->levels && vm->pages[from].in_use &&
+	if (vm->policy.cache && page_has_table(&vm->pages[root]) && vm->pages[from].in_use &&
 		vm->pages[from].role == vcpu->root_role)
 		tree_inherit(vm, from, root);
 	return root;
@@ -40,7 +48,7 @@ static uint32_t make_root(struct umbra_vcpu *vcpu, uint64_t gfn, uint32_t from)
 static void enter(struct umbra_vcpu *vcpu, uint32_t from)
 {
 	struct umbra_vm *vm = vcpu->vm;
-	uint64_t gfn = vcpu->mode->levels ? (vcpu->regs.cr3 & X86_PTE_FRAME) >> X86_PAGE_SHIFT : 0;
+	uint64_t gfn = root_gfn(vcpu);
 	uint32_t root = page_lookup(vm, gfn, vcpu->root_role);
 
 	if (root) {
@@ -48,6 +56,10 @@ static void enter(struct umbra_vcpu *vcpu, uint32_t from)
 	} else {
 		vm->stats.mmu_cache_miss++;
 		root = make_root(vcpu, gfn, from);
+	}
+	if (mode_pdptes(vcpu)) {
+		sync_page(vm, root);
+		tree_link_known(vm, root);
 	}
 	vm->pages[root].roots++;
 	vm->pages[root].used = true;
@@ -61,6 +73,7 @@ static void switch_root(struct umbra_vcpu *vcpu)
 	struct umbra_vm *vm = vcpu->vm;
 	uint32_t from = leave(vcpu);
 
+	vcpu->implicit_suspect = 0;
 	if (vm->policy.cache)
 		sync_all(vm);
 	else
@@ -73,24 +86,31 @@ static void switch_root(struct umbra_vcpu *vcpu)
 
 void root_init(struct umbra_vcpu *vcpu)
 {
-	mode_set(vcpu, &vcpu->regs);
+	struct mode_change change = {.regs = vcpu->regs};
+
+	mode_set(vcpu, &change);
 	mmu_lock(vcpu->vm);
 	switch_root(vcpu);
 	mmu_unlock(vcpu->vm);
+}
+
+static enum umbra_outcome refuse(struct umbra_exit *out)
+{
+	*out = (struct umbra_exit){.vector = X86_GP};
+	return UMBRA_INJECT;
 }
 
 enum umbra_outcome umbra_load_cr3(struct umbra_vcpu *vcpu, uint64_t cr3, struct umbra_exit *out)
 {
 	struct umbra_vm *vm = vcpu->vm;
 	struct umbra_paging_regs regs = vcpu->regs;
-	enum umbra_outcome outcome;
+	struct mode_change change;
 
 	regs.cr3 = cr3;
-	outcome = mode_check(vm, &regs, out);
-	if (outcome != UMBRA_RESUME)
-		return outcome;
+	if (!mode_check(vcpu, &regs, true, &change))
+		return refuse(out);
 	mmu_lock(vm);
-	vcpu->regs.cr3 = cr3;
+	mode_set_cr3(vcpu, &change);
 	switch_root(vcpu);
 	mmu_unlock(vm);
 	audit_event(vm);
@@ -101,36 +121,75 @@ enum umbra_outcome umbra_set_paging_regs(
 	struct umbra_vcpu *vcpu, const struct umbra_paging_regs *regs, struct umbra_exit *out)
 {
 	struct umbra_vm *vm = vcpu->vm;
-	enum umbra_outcome outcome = mode_check(vm, regs, out);
+	struct mode_change change;
 
-	if (outcome != UMBRA_RESUME)
-		return outcome;
+	if (!mode_check(vcpu, regs, false, &change))
+		return refuse(out);
 	mmu_lock(vm);
-	mode_set(vcpu, regs);
+	mode_set(vcpu, &change);
 	switch_root(vcpu);
 	mmu_unlock(vm);
 	audit_event(vm);
 	return UMBRA_RESUME;
 }
 
+/* ---- invalidations ---- */
+
+static void invalidate_gva(struct umbra_vcpu *vcpu, umbra_gva gva)
+{
+	sync_gva(vcpu, gva);
+	flush_gva(vcpu, gva);
+}
+
 void umbra_invlpg(struct umbra_vcpu *vcpu, umbra_gva gva)
 {
 	struct umbra_vm *vm = vcpu->vm;
 
+	gva &= vcpu->linear_mask;
 	if (!mode_canonical(vcpu, gva))
 		return;
 	mmu_lock(vm);
 	vm->stats.invlpg++;
-	sync_gva(vcpu, gva);
-	flush_gva(vcpu, gva);
+	invalidate_gva(vcpu, gva);
 	mmu_unlock(vm);
 	audit_event(vm);
+}
+
+#define PCID 0xfffull /* in CR3 and in INVPCID's descriptor */
+
+/* SDM 2 "INVPCID - Invalidate Process-Context Identifier". */
+static bool invpcid_legal(
+	const struct umbra_vcpu *vcpu, uint64_t type, const struct umbra_invpcid *descriptor)
+{
+	if (type > UMBRA_INVPCID_ALL_BUT_GLOBAL)
+		return false;
+	if (type > UMBRA_INVPCID_CONTEXT)
+		return true;
+	if (descriptor->pcid & ~PCID)
+		return false;
+	if (descriptor->pcid && !(vcpu->regs.cr4 & X86_CR4_PCIDE))
+		return false;
+	return type != UMBRA_INVPCID_ADDRESS || mode_canonical(vcpu, descriptor->gva);
 }
 
 enum umbra_outcome umbra_invpcid(struct umbra_vcpu *vcpu, uint64_t type,
 	const struct umbra_invpcid *descriptor, struct umbra_exit *out)
 {
-	*out = (struct umbra_exit){.vector = X86_GP};
-	(void)vcpu;
-	return type > 3 || descriptor->pcid >> 12 ? UMBRA_INJECT : UMBRA_RESUME;
+	struct umbra_vm *vm = vcpu->vm;
+	bool current =
+		descriptor->pcid == (vcpu->regs.cr4 & X86_CR4_PCIDE ? vcpu->regs.cr3 & PCID : 0);
+
+	if (!invpcid_legal(vcpu, type, descriptor))
+		return refuse(out);
+	mmu_lock(vm);
+	vm->stats.invlpg++;
+	if (type == UMBRA_INVPCID_ADDRESS && current) {
+		invalidate_gva(vcpu, descriptor->gva & vcpu->linear_mask);
+	} else {
+		sync_all(vm);
+		flush_vcpu(vcpu);
+	}
+	mmu_unlock(vm);
+	audit_event(vm);
+	return UMBRA_RESUME;
 }

@@ -74,12 +74,6 @@ static inline bool slot_table_ro(const struct slot *slot)
 	return !slot || !slot->va || !slot->writable;
 }
 
-/* An 8-byte guest entry. The guest may be writing it: one atomic load, never trusted twice. */
-static inline uint64_t gpte_load(const void *entry)
-{
-	return atomic_load_explicit((const _Atomic uint64_t *)entry, memory_order_relaxed);
-}
-
 /*
  * Add @pub. Returns OK, BAD_ARG, OVERLAP, TOO_MANY; nothing changed unless OK. Lock: none, before
  * vCPUs run.

@@ -32,10 +32,15 @@ uint32_t spte_direct_role(uint64_t gpte, unsigned level)
 	return role | (uint32_t)((gpte & X86_PTE_PK) >> X86_PTE_PK_SHIFT) << ROLE_LEAF_PK_SHIFT;
 }
 
-uint32_t spte_table_role(uint32_t role, uint64_t gpte)
+uint32_t spte_table_role(uint32_t role, unsigned index, uint64_t gpte)
 {
-	uint32_t below = role - 1; /* the level is in the low bits */
+	uint32_t below =
+		(role & ~(ROLE_PAE_ROOT | ROLE_QUADRANT)) - 1; /* the level is in the low bits */
 
+	/* The second level of 2-level paging has four quarters, under the four entries of the root;
+	 * the first level two halves, under the two entries that stand for one of the guest's. */
+	if (role & ROLE_NARROW)
+		below |= (index & (role & ROLE_PAE_ROOT ? 3 : 1)) << ROLE_QUADRANT_SHIFT;
 	if ((role & ROLE_WP0) && !(gpte & X86_PTE_W))
 		below &= ~ROLE_ACC_W;
 	return below;

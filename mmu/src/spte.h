@@ -11,7 +11,7 @@
 #ifndef MMU_SPTE_H
 #define MMU_SPTE_H
 
-#include "vm.h"
+#include "gpte.h"
 
 #define SPTE_RMAP   (1ull << 9) /* software: this leaf maps RAM and is recorded in an rmap */
 #define SPTE_RIGHTS (X86_PTE_W | X86_PTE_U | X86_PTE_NX)
@@ -39,29 +39,6 @@ static inline uint64_t spte_hfn(uint64_t spte)
 static inline uint32_t spte_child(const struct umbra_vm *vm, uint64_t spte)
 {
 	return (uint32_t)(((spte & X86_PTE_FRAME) - vm->tables_hpa) >> X86_PAGE_SHIFT);
-}
-
-static inline bool gpte_terminal(uint64_t gpte, unsigned level)
-{
-	return level == 1 || (gpte & X86_PTE_PS);
-}
-
-/* First guest frame of a guest entry: the table below it, or what a terminal one maps. */
-static inline uint64_t gpte_gfn(uint64_t gpte, unsigned level)
-{
-	uint64_t gfn = (gpte & X86_PTE_FRAME) >> X86_PAGE_SHIFT;
-
-	return gpte_terminal(gpte, level) ? gfn & ~(level_frames(level) - 1) : gfn;
-}
-
-/* Does @gpte grant anything that a shadow entry may stand for: present, accessed (I6), nothing
- * reserved. */
-static inline bool gpte_usable(const struct format *format, uint64_t gpte, unsigned level)
-{
-	bool ps = level > 1 && (gpte & X86_PTE_PS);
-
-	return (gpte & (X86_PTE_P | X86_PTE_A)) == (X86_PTE_P | X86_PTE_A) &&
-	       !(gpte & format->reserved[level][ps]);
 }
 
 /* Does changing @old to @now take rights away? */
@@ -102,7 +79,7 @@ uint64_t spte_direct_leaf_bits(uint32_t role, unsigned level);
 /* Role of the direct page under the terminal entry @gpte at @level (2 or 3). */
 uint32_t spte_direct_role(uint64_t gpte, unsigned level);
 
-/* Role of the page for the guest table under @gpte, which is in a page of @role. */
-uint32_t spte_table_role(uint32_t role, uint64_t gpte);
+/* Role of the page for the guest table under @gpte, which stands at @index in a page of @role. */
+uint32_t spte_table_role(uint32_t role, unsigned index, uint64_t gpte);
 
 #endif

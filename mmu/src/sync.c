@@ -6,8 +6,8 @@
  * APM 2 "Translation-Lookaside Buffer".
  *
  * 1. While a table is unsync its shadow pages may show older guest entries than memory does: the
- *    ones that stand in their snapshots. A processor may likewise use a cached translation until the
- *    guest invalidates it.
+ *    ones that stand in their snapshots. A processor may likewise use a cached translation until
+ * the guest invalidates it.
  * 2. An entry that is not present is never cached, nor one with A=0: so the shadow never holds an
  *    entry for these. A fault drops what is cached for its address: it reads guest memory afresh at
  *    every level, and the entries on the way are brought up to date whether it is fixed (tree.c) or
@@ -38,7 +38,7 @@
 
 static const struct format *page_format(const struct umbra_vm *vm, const struct shadow_page *sp)
 {
-	return &vm->formats[!!(sp->role & ROLE_NXE)];
+	return &vm->formats[role_format(sp->role)];
 }
 
 static void note_orphan(struct umbra_vm *vm, uint32_t child)
@@ -82,12 +82,15 @@ static uint64_t changed_spte(struct umbra_vm *vm, uint32_t page, uint64_t spte, 
 
 /* The guest took rights from what @spte stood for: until it flushes, a TLB may hold them where no
  * entry tells. */
-static void note_stale(struct umbra_vm *vm, unsigned level, uint64_t spte)
+static void note_stale(struct umbra_vm *vm, const struct shadow_page *sp, uint64_t spte)
 {
-	if (spte_is_leaf(spte, level))
+	bool leaf = spte_is_leaf(spte, page_level(sp));
+
+	if (leaf)
 		vm->stale_writable |= spte & X86_PTE_W;
-	else
-		vm->stale_parts = true; /* the large page may be this one, or anywhere below */
+	/* The large page may be this one, or anywhere below. 4M pages always come in two parts. */
+	if (!leaf || (page_narrow(sp) && page_level(sp) > 1))
+		vm->stale_parts = true;
 }
 
 /* Rule 5: no link may gain rights while tables below it can be unsync; and to lose U is to gain the
@@ -108,14 +111,15 @@ void sync_entry(struct umbra_vm *vm, uint32_t page, unsigned index, uint64_t gpt
 	uint64_t now = spte && usable && same ? changed_spte(vm, page, spte, gpte) : 0;
 
 	if (spte)
-		note_stale(vm, level, spte);
+		note_stale(vm, sp, spte);
 	if (now && may_change(vm, level, spte, now)) {
 		set_bits(vm, page, index, now);
 	} else if (spte) {
 		uint32_t child = set_clear(vm, page, index);
 
-		/* Only when the link went for good, not when the entry merely lost A, say. */
-		if (child && (!(gpte & X86_PTE_P) || !same))
+		/* Only when the link went for good, not when the entry merely lost A, say, nor when
+		 * a PDPTE of another process was loaded. */
+		if (child && page_has_table(sp) && (!(gpte & X86_PTE_P) || !same))
 			note_orphan(vm, child);
 		spte = 0;
 	}
@@ -127,15 +131,21 @@ void sync_entry(struct umbra_vm *vm, uint32_t page, unsigned index, uint64_t gpt
 
 void sync_entry_now(struct umbra_vm *vm, uint32_t page, unsigned index)
 {
-	uint64_t gpte = gpte_load(&vm->pages[page].guest[index]);
+	uint64_t gpte = page_gpte(&vm->pages[page], index);
 
 	if (gpte != vm->snapshots[page][index])
 		sync_entry(vm, page, index, gpte);
 }
 
+void sync_other_half(struct umbra_vm *vm, uint32_t page, unsigned index)
+{
+	if (page_level(&vm->pages[page]) == 2)
+		sync_entry_now(vm, page, index ^ 1);
+}
+
 bool sync_page(struct umbra_vm *vm, uint32_t page)
 {
-	const uint64_t *table = vm->pages[page].guest;
+	const struct shadow_page *sp = &vm->pages[page];
 	const uint64_t *snapshot = vm->snapshots[page];
 	bool changed = false;
 
@@ -143,7 +153,7 @@ bool sync_page(struct umbra_vm *vm, uint32_t page)
 		unsigned first = (unsigned)__builtin_ctzll(groups) << GROUP_SHIFT;
 
 		for (unsigned i = first; i < first + GROUP_ENTRIES; i++) {
-			uint64_t gpte = gpte_load(&table[i]);
+			uint64_t gpte = page_gpte(sp, i);
 
 			if (gpte != snapshot[i]) {
 				vm->stats.mmu_sync_changed++;
@@ -293,8 +303,11 @@ void sync_path(struct umbra_vm *vm, umbra_gva gva, uint32_t page)
 		unsigned index = gva_index(gva, level);
 		uint64_t spte;
 
-		if (level == 1 || vm->n_unsync_upper)
+		if (level == 1 || vm->n_unsync_upper) {
 			sync_entry_now(vm, page, index);
+			if (page_narrow(&vm->pages[page]))
+				sync_other_half(vm, page, index);
+		}
 		spte = set_read(vm, page, index);
 		if (!spte_present(spte) || spte_is_leaf(spte, level))
 			return;

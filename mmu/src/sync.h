@@ -21,6 +21,10 @@ void sync_entry(struct umbra_vm *vm, uint32_t page, unsigned index, uint64_t gpt
 /* Read the guest entry behind @index and sync_entry() it. */
 void sync_entry_now(struct umbra_vm *vm, uint32_t page, unsigned index);
 
+/* The entry behind @index of a narrow @page has changed: bring the other entry that stands for it
+ * up to date, if there is one. */
+void sync_other_half(struct umbra_vm *vm, uint32_t page, unsigned index);
+
 /* Compare all that @page ever looked at with the guest table. Returns true if something had
  * changed. */
 bool sync_page(struct umbra_vm *vm, uint32_t page);

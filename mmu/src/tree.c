@@ -94,11 +94,11 @@ void tree_prefetch(struct umbra_vm *vm, uint32_t page, unsigned index, uint64_t 
 static void prefetch_window(struct umbra_vm *vm, uint32_t page, unsigned index)
 {
 	unsigned first = index & ~(vm->policy.prefetch - 1);
-	const uint64_t *guest = vm->pages[page].guest;
+	const struct shadow_page *sp = &vm->pages[page];
 	const uint64_t *snapshot = vm->snapshots[page];
 
 	for (unsigned i = first; i < first + vm->policy.prefetch; i++) {
-		uint64_t gpte = gpte_load(&guest[i]);
+		uint64_t gpte = page_gpte(sp, i);
 
 		if (gpte != snapshot[i] && !set_read(vm, page, i))
 			sync_entry(vm, page, i, gpte);
@@ -156,7 +156,7 @@ static void relink(
 /* The page for the guest table under @gpte, linked from the entry for it. */
 static uint32_t link_table(struct umbra_vm *vm, uint32_t page, unsigned index, uint64_t gpte)
 {
-	uint32_t role = spte_table_role(vm->pages[page].role, gpte);
+	uint32_t role = spte_table_role(vm->pages[page].role, index, gpte);
 	uint64_t gfn = (gpte & X86_PTE_FRAME) >> X86_PAGE_SHIFT;
 	uint64_t spte = set_read(vm, page, index);
 	uint32_t child;
@@ -188,16 +188,32 @@ static uint32_t link_direct(struct umbra_vm *vm, uint32_t page, unsigned index, 
 	return child;
 }
 
+void tree_link_known(struct umbra_vm *vm, uint32_t root)
+{
+	struct shadow_page *sp = &vm->pages[root];
+
+	for (unsigned i = 0; i < 4; i++) {
+		uint64_t gpte = page_gpte(sp, i);
+		uint32_t child = 0;
+
+		if ((gpte & X86_PTE_P) && !set_read(vm, root, i))
+			child = page_lookup(
+				vm, gpte_gfn(gpte, 3), spte_table_role(sp->role, i, gpte));
+		if (!child)
+			continue;
+		vm->snapshots[root][i] = gpte;
+		set_link(vm, root, i, child, 0);
+	}
+}
+
 void tree_inherit(struct umbra_vm *vm, uint32_t from, uint32_t to)
 {
-	const uint64_t *guest = vm->pages[to].guest;
-
 	for (uint64_t groups = vm->pages[from].touched; groups; groups &= groups - 1) {
 		unsigned first = (unsigned)__builtin_ctzll(groups) << GROUP_SHIFT;
 
 		for (unsigned i = first; i < first + GROUP_ENTRIES; i++) {
 			uint64_t spte = set_read(vm, from, i);
-			uint64_t gpte = gpte_load(&guest[i]);
+			uint64_t gpte = page_gpte(&vm->pages[to], i);
 
 			if (!spte || gpte != vm->snapshots[from][i] || set_read(vm, to, i))
 				continue;
@@ -237,7 +253,7 @@ static void descend(struct umbra_vcpu *vcpu, umbra_gva gva, struct walk *walk)
 	for (; level > 1; level--) {
 		unsigned index = gva_index(gva, level);
 		uint64_t spte = set_read(vm, page, index);
-		uint64_t gpte = gpte_load(&vm->pages[page].guest[index]);
+		uint64_t gpte = page_gpte(&vm->pages[page], index);
 
 		/* As in the snapshot, and not PS: then the shadow entry, if there is one, links to
 		 * the table. */
@@ -341,6 +357,8 @@ static bool refresh(struct umbra_vm *vm, uint32_t page, unsigned index, uint64_t
 {
 	if (vm->snapshots[page][index] == gpte)
 		return false;
+	if (page_narrow(&vm->pages[page]))
+		sync_other_half(vm, page, index);
 	if (set_read(vm, page, index)) {
 		sync_entry(vm, page, index, gpte);
 		return true;

@@ -60,15 +60,18 @@ struct slot {
 /* ---- shadow pages ---- */
 
 /* Role: what besides the guest frame decides about a shadow page's content. */
-#define ROLE_LEVEL  0x7u
-#define ROLE_DIRECT (1u << 3)   /* maps a range of guest frames linearly; no guest table behind it \
-				 */
-#define ROLE_WP0      (1u << 4) /* built for CR0.WP=0 */
-#define ROLE_ACC_W    (1u << 5) /* WP0: every guest entry above grants W (else always set) */
-#define ROLE_NXE      (1u << 6) /* built for EFER.NXE=1 */
-#define ROLE_SMEP     (1u << 7) /* WP0: built for CR4.SMEP=1 */
-#define ROLE_SMAP     (1u << 13) /* WP0: built for CR4.SMAP=1 */
-#define ROLE_PAE_ROOT (1u << 8)  /* four PDPTEs, which have no rights bits */
+#define ROLE_LEVEL 0x7u
+#define ROLE_DIRECT                                                                                \
+	(1u << 3)              /* maps a range of guest frames linearly; no guest table behind it  \
+				*/
+#define ROLE_WP0    (1u << 4)  /* built for CR0.WP=0 */
+#define ROLE_ACC_W  (1u << 5)  /* WP0: every guest entry above grants W (else always set) */
+#define ROLE_NXE    (1u << 6)  /* built for EFER.NXE=1 */
+#define ROLE_SMEP   (1u << 7)  /* WP0: built for CR4.SMEP=1 */
+#define ROLE_KEEP_U (1u << 13) /* WP0: built for SMAP=1, PKE=1 or PKS=1; see vcpu->keep_u */
+/* Four PDPTEs, which have no rights bits. Unless it is direct it is made from the PDPTEs of one
+ * vCPU, not from memory; its gfn is that vCPU's number. */
+#define ROLE_PAE_ROOT (1u << 8)
 /* Direct: the bits that a leaf needs and an entry above cannot carry, as they stand in a 4K leaf.
  */
 #define ROLE_LEAF_PWT      (1u << 9)
@@ -76,11 +79,17 @@ struct slot {
 #define ROLE_LEAF_PAT      (1u << 11)
 #define ROLE_LEAF_G        (1u << 12)
 #define ROLE_LEAF_PK_SHIFT 16
+/* Indirect: the format of the guest's tables, if not that of 4-level and 5-level paging. */
+#define ROLE_PAE            (1u << 20)
+#define ROLE_NARROW         (1u << 21) /* 2-level paging */
+#define ROLE_PSE            (1u << 22) /* 2-level: built for CR4.PSE=1 */
+#define ROLE_QUADRANT_SHIFT 23
+#define ROLE_QUADRANT       (3u << ROLE_QUADRANT_SHIFT) /* 2-level: the part of the guest's table */
 
 struct shadow_page {
-	uint64_t gfn;     /* the guest table, or the first frame that a direct page maps */
-	uint64_t touched; /* a bit per group in which an entry or snapshot may be other than 0 */
-	const uint64_t *guest; /* the guest table for us (all ones if it is absent); NULL: direct */
+	uint64_t gfn;      /* the guest table, or the first frame that a direct page maps */
+	uint64_t touched;  /* a bit per group in which an entry or snapshot may be other than 0 */
+	const void *guest; /* the guest table for us (all ones if it is absent); NULL: direct */
 	uint32_t role;
 	uint32_t hash_next;
 	uint32_t parents; /* first ref of the entries that link here */
@@ -102,10 +111,13 @@ struct link {
 
 /* ---- the VM ---- */
 
-/* Reserved bits of guest entries, by [level][PS]. */
+/* Reserved bits of guest entries in normal form (gpte.h), by [level][PS]. */
 struct format {
 	uint64_t reserved[MAX_LEVEL + 1][2];
 };
+
+/* By role_format(). */
+#define FORMATS 5u
 
 /* A guest table that is writable although shadowed. */
 struct unsync_table {
@@ -130,11 +142,14 @@ struct descent {
 #define DESCENTS 16u
 
 /*
- * An access as far as translation cares, in one word: W, U and I as in a page fault's error code,
- * and ACCESS_AC for a supervisor's explicit data access with EFLAGS.AC=1.
+ * An access as far as translation cares, in one word: W, U and I as in a page fault's error code;
+ * ACCESS_AC for a supervisor's data access with EFLAGS.AC=1 that is not known to be implicit; and a
+ * bit for each protection key that forbids it: of user pages and of supervisor pages.
  */
-#define ACCESS_AC (1u << 3)
-typedef uint32_t access_bits;
+#define ACCESS_AC              (1u << 3)
+#define ACCESS_USER_KEYS       32
+#define ACCESS_SUPERVISOR_KEYS 48
+typedef uint64_t access_bits;
 
 /* What an access asks of the guest entries on its way, their AND (all) and OR (any). */
 struct permission {
@@ -153,7 +168,19 @@ struct umbra_vcpu {
 	uint32_t root_role;
 	uint32_t root; /* shadow page */
 	umbra_hpa root_hpa;
-	bool nxe, wp, smep, smap;
+	umbra_gva linear_mask; /* 32 bits outside of long mode */
+	bool nxe, wp, smep, smap, pke, pks;
+	/*
+	 * With CR0.WP=0 a supervisor's store to a read-only user page is let through by an entry
+	 * without U. Not with SMAP, PKE or PKS, which such an entry would pass by.
+	 */
+	bool keep_u;
+	/* PAE: the registers; 2-level: four times the guest's only table. As normal gptes; the
+	 * second half is empty. */
+	uint64_t pdpte[GROUP_ENTRIES];
+	/* A fault that found nothing to do, though EFLAGS.AC was needed to allow it: see fault.c.
+	 */
+	umbra_gva implicit_suspect;        /* with bit 0 set; 0: none */
 	struct descent descents[DESCENTS]; /* by 2M number */
 	/* Frames whose stores the host could not emulate lately: the next one goes unsync, see
 	 * write.c. */
@@ -197,7 +224,7 @@ struct umbra_vm {
 	uint32_t orphans[ORPHANS_MAX]; /* to be looked at before the event ends */
 	unsigned n_orphans;
 
-	struct format formats[2]; /* by EFER.NXE */
+	struct format formats[FORMATS];
 	uint64_t maxphyaddr_mask; /* address bits that exist */
 	umbra_hpa absent_page;
 	const struct umbra_host *host;
@@ -239,6 +266,28 @@ static inline bool page_direct(const struct shadow_page *page)
 	return page->role & ROLE_DIRECT;
 }
 
+/* Made from a guest table in memory, which may be protected, unsync, unshadowed. */
+static inline bool page_has_table(const struct shadow_page *page)
+{
+	return !(page->role & (ROLE_DIRECT | ROLE_PAE_ROOT));
+}
+
+/* Made from 4-byte entries. */
+static inline bool page_narrow(const struct shadow_page *page)
+{
+	return (page->role & (ROLE_NARROW | ROLE_PAE_ROOT)) == ROLE_NARROW;
+}
+
+static inline unsigned page_quadrant(const struct shadow_page *page)
+{
+	return (page->role & ROLE_QUADRANT) >> ROLE_QUADRANT_SHIFT;
+}
+
+static inline unsigned role_format(uint32_t role)
+{
+	return (role & ROLE_NXE ? 1 : 0) | (role & ROLE_PAE ? 2 : 0) | (role & ROLE_NARROW ? 4 : 0);
+}
+
 static inline umbra_hpa page_hpa(const struct umbra_vm *vm, uint32_t page)
 {
 	return vm->tables_hpa + ((uint64_t)page << X86_PAGE_SHIFT);
@@ -263,7 +312,7 @@ static inline uint64_t level_frames(unsigned level)
 
 static inline unsigned permission_index(access_bits access)
 {
-	return (access >> 1 & 7) | (access & X86_PF_I) >> 1;
+	return (unsigned)((access >> 1 & 7) | (access & X86_PF_I) >> 1);
 }
 
 static_assert(X86_PF_W == 2 && X86_PF_U == 4 && ACCESS_AC == 8 && X86_PF_I == 16,

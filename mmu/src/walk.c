@@ -2,13 +2,20 @@
 /* The guest walk; see walk.h. */
 #include "walk.h"
 
+#include "gpte.h"
 #include "mode.h"
 #include "slot.h"
+
+/* The word of an access_bits that error codes show. */
+static uint32_t reported(const struct umbra_vcpu *vcpu, access_bits access)
+{
+	return (uint32_t)access & vcpu->report;
+}
 
 static bool fault(
 	const struct umbra_vcpu *vcpu, access_bits access, uint32_t why, struct walk *walk)
 {
-	walk->error_code = (access & vcpu->report) | why;
+	walk->error_code = reported(vcpu, access) | why;
 	return false;
 }
 
@@ -16,7 +23,8 @@ static bool fault(
 static bool unpaged(umbra_gva gva, struct walk *walk)
 {
 	walk->leaf_level = 0;
-	walk->gfn = (gva & 0xffffffff) >> X86_PAGE_SHIFT;
+	walk->gpte[0] = 0;
+	walk->gfn = gva >> X86_PAGE_SHIFT;
 	return true;
 }
 
@@ -28,21 +36,50 @@ static bool permitted(const struct umbra_vcpu *vcpu, access_bits access, uint64_
 	       !((access & X86_PF_I) && (any & X86_PTE_NX));
 }
 
+/* SDM 3A "Protection Keys". */
+static bool key_denies(access_bits access, const struct walk *walk)
+{
+	unsigned keys = walk->all & X86_PTE_U ? ACCESS_USER_KEYS : ACCESS_SUPERVISOR_KEYS;
+
+	return access >> (keys + gpte_key(walk->gpte[walk->leaf_level])) & 1;
+}
+
+/* SDM 3A "Page-Fault Exceptions": PK tells of the key whether or not another right failed too. */
+bool walk_judge(const struct umbra_vcpu *vcpu, access_bits access, struct walk *walk)
+{
+	bool allowed = permitted(vcpu, access, walk->all, walk->any);
+
+	if (access >> ACCESS_USER_KEYS && key_denies(access, walk))
+		return fault(vcpu, access, X86_PF_P | X86_PF_PK, walk);
+	return allowed || fault(vcpu, access, X86_PF_P, walk);
+}
+
 void walk_begin(const struct umbra_vcpu *vcpu, struct walk *walk)
 {
-	uint64_t gfn = (vcpu->regs.cr3 & X86_PTE_FRAME) >> X86_PAGE_SHIFT;
+	uint64_t gfn = mode_root_gfn(vcpu);
 	const struct slot *slot = slot_find(vcpu->vm, gfn);
 
 	walk->top = vcpu->mode->levels;
-	walk->table = slot_table(slot, gfn);
+	walk->table = mode_pdptes(vcpu) ? (const void *)vcpu->pdpte : slot_table(slot, gfn);
 	walk->table_ro = slot_table_ro(slot);
 	walk->all = ~0ull;
 	walk->any = 0;
 }
 
+/* The 4-byte entry for @gva at @level of @table. */
+static uint64_t read_narrow(const struct umbra_vcpu *vcpu, const uint32_t *table, umbra_gva gva,
+	unsigned level, struct walk *walk)
+{
+	const uint32_t *entry = &table[gva >> (2 + 10 * level) & 1023];
+
+	walk->raw[level] = gpte_load_narrow(entry);
+	walk->entry[level] = entry;
+	return gpte_widen(walk->raw[level], level, vcpu->root_role & ROLE_PSE, gva >> 21 & 1);
+}
+
 bool walk_guest(const struct umbra_vcpu *vcpu, umbra_gva gva, access_bits access, struct walk *walk)
 {
-	const uint64_t *table = walk->table;
+	const void *table = walk->table;
 	bool ro = walk->table_ro;
 	unsigned level = walk->top;
 	uint64_t within; /* frames that the entry maps, less one */
@@ -50,18 +87,26 @@ bool walk_guest(const struct umbra_vcpu *vcpu, umbra_gva gva, access_bits access
 
 	if (!level)
 		return unpaged(gva, walk);
+	walk->narrow = vcpu->root_role & ROLE_NARROW;
 	for (;; level--) {
-		const uint64_t *entry = &table[gva_index(gva, level)];
-		uint64_t gpte = gpte_load(entry);
-		bool ps = level > 1 && (gpte & X86_PTE_PS);
 		const struct slot *slot;
+		uint64_t gpte;
+		bool ps;
 
+		if (walk->narrow && level < 3) {
+			gpte = read_narrow(vcpu, table, gva, level, walk);
+		} else {
+			walk->entry[level] = (const uint64_t *)table + gva_index(gva, level);
+			gpte = gpte_load(walk->entry[level]);
+		}
+		ps = level > 1 && (gpte & X86_PTE_PS);
 		if (!(gpte & X86_PTE_P))
 			return fault(vcpu, access, 0, walk);
 		if (gpte & vcpu->format->reserved[level][ps])
 			return fault(vcpu, access, X86_PF_P | X86_PF_RSVD, walk);
 		walk->gpte[level] = gpte;
-		walk->entry[level] = ro ? NULL : entry;
+		if (ro)
+			walk->entry[level] = NULL;
 		walk->all &= gpte;
 		walk->any |= gpte;
 		gfn = (gpte & X86_PTE_FRAME) >> X86_PAGE_SHIFT;
@@ -74,7 +119,23 @@ bool walk_guest(const struct umbra_vcpu *vcpu, umbra_gva gva, access_bits access
 	within = level_frames(level) - 1;
 	walk->leaf_level = level;
 	walk->gfn = (gfn & ~within) | (gva >> X86_PAGE_SHIFT & within);
-	return permitted(vcpu, access, walk->all, walk->any) || fault(vcpu, access, X86_PF_P, walk);
+	return walk_judge(vcpu, access, walk);
+}
+
+/* Set @set in the entry of @level, if it still is what was read. */
+static bool set_bits_of(const struct walk *walk, unsigned level, uint64_t set)
+{
+	uint64_t old = walk->gpte[level];
+
+	if (walk->narrow && level < 3) {
+		uint32_t raw = walk->raw[level];
+
+		return atomic_compare_exchange_strong(
+			(_Atomic uint32_t *)(uintptr_t)walk->entry[level], &raw,
+			raw | (uint32_t)set);
+	}
+	return atomic_compare_exchange_strong(
+		(_Atomic uint64_t *)(uintptr_t)walk->entry[level], &old, old | set);
 }
 
 bool walk_set_ad(struct walk *walk, access_bits access)
@@ -82,18 +143,14 @@ bool walk_set_ad(struct walk *walk, access_bits access)
 	uint64_t set = X86_PTE_A;
 
 	for (unsigned level = walk->top; level && level >= walk->leaf_level; level--) {
-		uint64_t old = walk->gpte[level];
-
 		if (level == walk->leaf_level && (access & X86_PF_W))
 			set |= X86_PTE_D;
-		if (!(set & ~old))
+		if (!(set & ~walk->gpte[level]))
 			continue;
-		walk->gpte[level] = old | set;
 		/* A write to memory that cannot be written is lost, and the walk goes on. */
-		if (walk->entry[level] &&
-			!atomic_compare_exchange_strong(
-				(_Atomic uint64_t *)(uintptr_t)walk->entry[level], &old, old | set))
+		if (walk->entry[level] && !set_bits_of(walk, level, set))
 			return false;
+		walk->gpte[level] |= set;
 	}
 	return true;
 }

@@ -15,8 +15,8 @@
  * the shadow tree already stands for the levels above (tree_descend).
  */
 struct walk {
-	unsigned top;          /* level of the first entry to be read */
-	const uint64_t *table; /* the table it is in */
+	unsigned top;      /* level of the first entry to be read */
+	const void *table; /* the table it is in */
 	bool table_ro;
 	uint32_t page;     /* tree_descend(): the shadow page of that table */
 	uint64_t all, any; /* AND and OR of the entries so far: the rights */
@@ -24,17 +24,23 @@ struct walk {
 	unsigned leaf_level; /* guest level of the entry that maps the page; 0: paging off */
 	uint64_t gfn;        /* the 4K frame that the address is in */
 	uint32_t error_code; /* of the #PF, if walk_guest() returned false */
-	uint64_t gpte[MAX_LEVEL + 1]; /* from top down: as read, with A and D once they are set */
-	const uint64_t *entry[MAX_LEVEL + 1]; /* where; NULL: in memory that cannot be written */
+	uint64_t gpte[MAX_LEVEL +
+		      1]; /* from top down: in normal form, with A and D once they are set */
+	const void *entry[MAX_LEVEL + 1]; /* where; NULL: in memory that cannot be written */
+	bool narrow;                      /* the entries at levels 1 and 2 have 4 bytes */
+	uint32_t raw[3];                  /* those, as they are in memory */
 };
 
 /* Begin at the root. */
 void walk_begin(const struct umbra_vcpu *vcpu, struct walk *walk);
 
-/* Go on from where @walk stands. true: allowed, @walk is filled. false: the guest gets a #PF with
- * walk->error_code. */
+/* Go on from where @walk stands. @gva is within vcpu->linear_mask. true: allowed, @walk is filled.
+ * false: the guest gets a #PF with walk->error_code. */
 bool walk_guest(
 	const struct umbra_vcpu *vcpu, umbra_gva gva, access_bits access, struct walk *walk);
+
+/* The second half of walk_guest(), for a walk that found its leaf: do the rights allow @access? */
+bool walk_judge(const struct umbra_vcpu *vcpu, access_bits access, struct walk *walk);
 
 /*
  * Set A in every entry read and, for a write, D in the last, atomically in guest memory.

@@ -13,6 +13,7 @@
 #include "write.h"
 
 #include "audit.h"
+#include "gpte.h"
 #include "lock.h"
 #include "mode.h"
 #include "page.h"
@@ -119,7 +120,10 @@ bool umbra_guest_write(struct umbra_vcpu *vcpu, umbra_gpa gpa, const void *bytes
 		vm->stats.mmu_pte_write++;
 		for (uint32_t page = page_of_table(vm, gfn, 0); page;
 			page = page_of_table(vm, gfn, page)) {
-			for (unsigned i = offset / 8; i <= (offset + n_bytes - 1) / 8; i++)
+			unsigned i, end;
+
+			page_entries_at(&vm->pages[page], offset, n_bytes, &i, &end);
+			for (; i < end; i++)
 				sync_entry_now(vm, page, i);
 		}
 	}

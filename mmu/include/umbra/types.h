@@ -39,10 +39,10 @@ enum umbra_outcome {
 	/* Deliver umbra_exit.vector with .error_code; for #PF .gva goes to CR2. */
 	UMBRA_INJECT,
 	/*
-	 * Perform the guest's store at .gpa for it: decode it and hand it to umbra_guest_write(), or
-	 * call umbra_unshadow() and resume. It goes into one of the guest's page tables, or, with
-	 * CR0.WP=0 and any of CR4.SMAP, PKE and PKS, into any memory that a slot grants, a device's
-	 * too.
+	 * Perform the guest's store at .gpa for it: decode it and hand it to umbra_guest_write(),
+	 * or call umbra_unshadow() and resume. It goes into one of the guest's page tables. But
+	 * with CR0.WP=0 and any of CR4.SMAP, PKE and PKS it can go into any memory that a slot
+	 * grants, a device's too: then only performing it helps, or ending the guest.
 	 */
 	UMBRA_EMULATE,
 	/* The access touches memory that no slot grants, at .gpa. */

@@ -113,9 +113,9 @@ UMBRA_MUST_CHECK enum umbra_outcome umbra_page_fault(
 
 /*
  * MOV to CR3: new value as written, with PCID and the no-flush bit 63 where CR4.PCIDE=1. RESUME, or
- * nothing changed: INJECT #GP(0) if a reserved bit is set, in a present PDPTE too (PAE). The hardware
- * must forget all but global translations before the guest runs: the library asks for it through the
- * host, for a load that asks for no flush too. The guest reads CR3 back without bit 63.
+ * nothing changed: INJECT #GP(0) if a reserved bit is set, in a present PDPTE too (PAE). The
+ * hardware must forget all but global translations before the guest runs: the library asks for it
+ * through the host, for a load that asks for no flush too. The guest reads CR3 back without bit 63.
  */
 UMBRA_MUST_CHECK enum umbra_outcome umbra_load_cr3(
 	struct umbra_vcpu *vcpu, uint64_t cr3, struct umbra_exit *out);
@@ -135,7 +135,15 @@ UMBRA_MUST_CHECK enum umbra_outcome umbra_set_paging_regs(
 /* INVLPG. Of an address that is not canonical it does nothing, as the instruction. */
 void umbra_invlpg(struct umbra_vcpu *vcpu, umbra_gva gva);
 
-/* The descriptor of INVPCID. SDM 2 "INVPCID". */
+/* SDM 2 "INVPCID - Invalidate Process-Context Identifier": types. */
+enum umbra_invpcid_type {
+	UMBRA_INVPCID_ADDRESS = 0,
+	UMBRA_INVPCID_CONTEXT = 1,
+	UMBRA_INVPCID_ALL = 2, /* global translations too */
+	UMBRA_INVPCID_ALL_BUT_GLOBAL = 3,
+};
+
+/* Its descriptor. */
 struct umbra_invpcid {
 	uint64_t pcid; /* the first quadword as it is: bits 63:12 are reserved */
 	umbra_gva gva;
@@ -152,17 +160,15 @@ UMBRA_MUST_CHECK enum umbra_outcome umbra_invpcid(struct umbra_vcpu *vcpu, uint6
  */
 bool umbra_guest_write(struct umbra_vcpu *vcpu, umbra_gpa gpa, const void *bytes, size_t n_bytes);
 
-/*
- * After UMBRA_EMULATE, where the host cannot perform the store: let the guest do it itself, by
- * forgetting every shadow of the frame of @gpa, say. The access then begins again.
+/* Forget every shadow of the frame of @gpa, so that the guest may write it freely. Always possible.
  */
 void umbra_unshadow(struct umbra_vcpu *vcpu, umbra_gpa gpa);
 
 /* ---- looking ---- */
 
 /*
- * Translate as the vCPU would for @access (of its error code W, U and I count), without setting A or
- * D and without touching shadows: for fetching and decoding a guest instruction. true: *@gpa is
+ * Translate as the vCPU would for @access (of its error code W, U and I count), without setting A
+ * or D and without touching shadows: for fetching and decoding a guest instruction. true: *@gpa is
  * set. false: @out holds the #PF the access would raise.
  */
 bool umbra_translate(struct umbra_vcpu *vcpu, const struct umbra_page_fault *access, umbra_gpa *gpa,

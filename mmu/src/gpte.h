@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Guest entries as the rest of the library sees them. Every mode is brought to one normal form:
+ * 8-byte entries, 512 in a table, as 4-level paging has them. An entry is read once, atomically,
+ * and never trusted twice: the guest may be writing it.
+ *
+ * The tables of 2-level paging are *narrow*: 1,024 entries of 4 bytes. A shadow page stands for a
+ * half of such a table at level 1 and for a quarter at level 2, where a guest entry is two of ours,
+ * each for 2M of its 4M. SDM 3A "32-Bit Paging".
+ */
+#ifndef MMU_GPTE_H
+#define MMU_GPTE_H
+
+#include "vm.h"
+
+/* What the normal form of a 4M entry says if bit 21 of it, which is reserved, was set. */
+#define GPTE_RESERVED_4M (1ull << 51)
+
+static inline uint64_t gpte_load(const void *entry)
+{
+	return atomic_load_explicit((const _Atomic uint64_t *)entry, memory_order_relaxed);
+}
+
+static inline uint32_t gpte_load_narrow(const void *entry)
+{
+	return atomic_load_explicit((const _Atomic uint32_t *)entry, memory_order_relaxed);
+}
+
+/* The narrow @entry at @level in normal form; at level 2 the one of its two halves that is meant.
+ */
+uint64_t gpte_widen(uint32_t entry, unsigned level, bool pse, bool upper_half);
+
+/* page_gpte() of a narrow page. */
+uint64_t gpte_of_narrow(const struct shadow_page *page, unsigned index);
+
+/* The guest entry behind @index of the indirect @page. */
+static inline uint64_t page_gpte(const struct shadow_page *page, unsigned index)
+{
+	if (page_narrow(page))
+		return gpte_of_narrow(page, index);
+	return gpte_load((const uint64_t *)page->guest + index);
+}
+
+/* Entries of @page that stand for @n_bytes at @offset of its guest table: from *first up to but not
+ * including *end. */
+static inline void page_entries_at(const struct shadow_page *page, unsigned offset, size_t n_bytes,
+	unsigned *first, unsigned *end)
+{
+	unsigned bytes = page_narrow(page) ? 4 : 8;
+	unsigned shift = page_narrow(page) ? page_level(page) - 1 : 0; /* 2 of ours for 1: 1 */
+	unsigned base = page_narrow(page) ? page_quadrant(page) * ENTRIES : 0;
+	unsigned from = offset / bytes << shift;
+	unsigned to = ((unsigned)(offset + n_bytes - 1) / bytes + 1) << shift;
+
+	*first = from < base ? 0 : from - base;
+	*end = to < base ? 0 : to - base > ENTRIES ? ENTRIES : to - base;
+}
+
+/* Does it end the walk? */
+static inline bool gpte_terminal(uint64_t gpte, unsigned level)
+{
+	return level == 1 || (gpte & X86_PTE_PS);
+}
+
+/* First guest frame of a guest entry: the table below it, or what a terminal one maps. */
+static inline uint64_t gpte_gfn(uint64_t gpte, unsigned level)
+{
+	uint64_t gfn = (gpte & X86_PTE_FRAME) >> X86_PAGE_SHIFT;
+
+	return gpte_terminal(gpte, level) ? gfn & ~(level_frames(level) - 1) : gfn;
+}
+
+/* Does @gpte grant anything that a shadow entry may stand for: present, accessed (I6), nothing
+ * reserved. */
+static inline bool gpte_usable(const struct format *format, uint64_t gpte, unsigned level)
+{
+	bool ps = level > 1 && (gpte & X86_PTE_PS);
+
+	return (gpte & (X86_PTE_P | X86_PTE_A)) == (X86_PTE_P | X86_PTE_A) &&
+	       !(gpte & format->reserved[level][ps]);
+}
+
+static inline unsigned gpte_key(uint64_t gpte)
+{
+	return (unsigned)((gpte & X86_PTE_PK) >> X86_PTE_PK_SHIFT);
+}
+
+#endif
