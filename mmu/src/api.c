@@ -113,8 +113,6 @@ enum umbra_status umbra_vcpu_create(struct umbra_vm *vm, struct umbra_vcpu **out
 		return UMBRA_TOO_MANY;
 	vcpu = &vm->vcpus[vm->n_vcpus++];
 	*vcpu = (struct umbra_vcpu){.vm = vm};
-	/* SDM 3A "Processor State After Reset" */
-	vcpu->regs.cr0 = X86_CR0_CD | X86_CR0_NW | X86_CR0_ET;
 	root_init(vcpu);
 	*out = vcpu;
 	return UMBRA_OK;

@@ -36,9 +36,26 @@ uint64_t gpte_of_narrow(const struct shadow_page *page, unsigned index);
 /* The guest entry behind @index of the indirect @page. */
 static inline uint64_t page_gpte(const struct shadow_page *page, unsigned index)
 {
-	if (page_narrow(page))
+	if (UNLIKELY(page_narrow(page)))
 		return gpte_of_narrow(page, index);
 	return gpte_load((const uint64_t *)page->guest + index);
+}
+
+/* The same for loops: the guest table once, then an entry of it. */
+struct gpte_table {
+	const uint64_t *wide;
+	const struct shadow_page *page; /* if it is narrow */
+};
+
+static inline struct gpte_table page_gptes(const struct shadow_page *page)
+{
+	return (struct gpte_table){.wide = page->guest, .page = page_narrow(page) ? page : NULL};
+}
+
+static inline uint64_t gpte_at(struct gpte_table table, unsigned index)
+{
+	return UNLIKELY(table.page) ? gpte_of_narrow(table.page, index)
+				    : gpte_load(&table.wide[index]);
 }
 
 /* Entries of @page that stand for @n_bytes at @offset of its guest table: from *first up to but not

@@ -10,7 +10,6 @@ static const struct mode mode_none = {
 	.levels = 0,
 	.shadow_levels = 3,
 	.shadow = UMBRA_SHADOW_PAE,
-	.linear_bits = 32,
 	.role = ROLE_DIRECT | ROLE_PAE_ROOT,
 };
 
@@ -18,7 +17,6 @@ static const struct mode mode_2level = {
 	.levels = 3,
 	.shadow_levels = 3,
 	.shadow = UMBRA_SHADOW_PAE,
-	.linear_bits = 32,
 	.role = ROLE_NARROW | ROLE_PAE_ROOT,
 };
 
@@ -26,7 +24,6 @@ static const struct mode mode_pae = {
 	.levels = 3,
 	.shadow_levels = 3,
 	.shadow = UMBRA_SHADOW_PAE,
-	.linear_bits = 32,
 	.role = ROLE_PAE | ROLE_PAE_ROOT,
 };
 
@@ -34,14 +31,12 @@ static const struct mode mode_4level = {
 	.levels = 4,
 	.shadow_levels = 4,
 	.shadow = UMBRA_SHADOW_4LEVEL,
-	.linear_bits = 48,
 };
 
 static const struct mode mode_5level = {
 	.levels = 5,
 	.shadow_levels = 5,
 	.shadow = UMBRA_SHADOW_5LEVEL,
-	.linear_bits = 57,
 };
 
 static const struct mode *mode_of(const struct umbra_paging_regs *regs)
@@ -95,23 +90,34 @@ void mode_init_formats(struct umbra_vm *vm, unsigned maxphyaddr, bool no_1g)
 #define PDPTE_RESERVED 0x1e6ull                            /* bits 2:1 and 8:5 */
 #define PDPTE_GRANTED  (X86_PTE_W | X86_PTE_U | X86_PTE_A) /* of a normal gpte; a PDPTE has none */
 
-/* Returns false if a present one has reserved bits. SDM 3A "PDPTE Registers". */
-static bool read_pdptes(struct umbra_vm *vm, uint64_t cr3, uint64_t pdpte[4])
+/* Returns false, and nothing happened, if a present one has reserved bits. SDM 3A "PDPTE
+ * Registers". */
+static bool load_pdptes(struct umbra_vcpu *vcpu, uint64_t cr3)
 {
 	uint64_t gfn = (uint32_t)cr3 >> X86_PAGE_SHIFT;
-	const uint64_t *table = slot_table(slot_find(vm, gfn), gfn);
+	const uint64_t *table = slot_table(slot_find(vcpu->vm, gfn), gfn);
+	uint64_t loaded[4];
 
 	for (unsigned i = 0; i < 4; i++) {
 		uint64_t entry = gpte_load(&table[cr3 % X86_PAGE_SIZE / 32 * 4 + i]);
 
-		pdpte[i] = 0;
+		loaded[i] = 0;
 		if (!(entry & X86_PTE_P))
 			continue;
-		if (entry & (PDPTE_RESERVED | ~vm->maxphyaddr_mask))
+		if (entry & (PDPTE_RESERVED | ~vcpu->vm->maxphyaddr_mask))
 			return false;
-		pdpte[i] = (entry & (X86_PTE_FRAME | X86_PTE_P)) | PDPTE_GRANTED;
+		loaded[i] = (entry & (X86_PTE_FRAME | X86_PTE_P)) | PDPTE_GRANTED;
 	}
+	for (unsigned i = 0; i < 4; i++)
+		vcpu->pdpte[i] = loaded[i];
 	return true;
+}
+
+/* 2-level: the only table of the second level, once for each of our four. */
+static void name_table(struct umbra_vcpu *vcpu, uint64_t cr3)
+{
+	for (unsigned i = 0; i < 4; i++)
+		vcpu->pdpte[i] = (cr3 & 0xfffff000) | X86_PTE_P | PDPTE_GRANTED;
 }
 
 /* SDM 3A "PDPTE Registers": with CR3, and when MOV to CR0 or CR4 changes one of these. */
@@ -142,29 +148,6 @@ static bool consistent(const struct umbra_vm *vm, const struct umbra_paging_regs
 	if ((regs->cr4 & X86_CR4_PCIDE) && !lma)
 		return false;
 	return !lma || !(regs->cr3 & ~vm->maxphyaddr_mask);
-}
-
-bool mode_check(const struct umbra_vcpu *vcpu, const struct umbra_paging_regs *regs,
-	bool cr3_loaded, struct mode_change *change)
-{
-	const struct mode *mode = mode_of(regs);
-	struct umbra_vm *vm = vcpu->vm;
-
-	change->regs = *regs;
-	/* Bit 63 of a value for CR3 asks for no flush. It is not kept, and we flush all the same.
-	 */
-	if (cr3_loaded && (regs->cr4 & X86_CR4_PCIDE))
-		change->regs.cr3 &= ~X86_CR3_NO_FLUSH;
-	if (!consistent(vm, &change->regs))
-		return false;
-	for (unsigned i = 0; i < 4; i++) {
-		change->pdpte[i] = vcpu->pdpte[i];
-		if (mode == &mode_2level)
-			change->pdpte[i] = (regs->cr3 & 0xfffff000) | X86_PTE_P | PDPTE_GRANTED;
-	}
-	if (mode == &mode_pae && (cr3_loaded || reloads_pdptes(vcpu, regs)))
-		return read_pdptes(vm, regs->cr3, change->pdpte);
-	return true;
 }
 
 static uint32_t root_role(const struct umbra_vcpu *vcpu)
@@ -205,21 +188,13 @@ static struct permission permission_for(const struct umbra_vcpu *vcpu, access_bi
 	return p;
 }
 
-void mode_set_cr3(struct umbra_vcpu *vcpu, const struct mode_change *change)
+/* Take the registers that mode_set() or mode_reset() found good. */
+static void take(struct umbra_vcpu *vcpu, const struct umbra_paging_regs *regs)
 {
-	vcpu->regs.cr3 = change->regs.cr3;
-	for (unsigned i = 0; i < 4; i++)
-		vcpu->pdpte[i] = change->pdpte[i];
-}
-
-void mode_set(struct umbra_vcpu *vcpu, const struct mode_change *change)
-{
-	const struct umbra_paging_regs *regs = &change->regs;
 	bool paged = regs->cr0 & X86_CR0_PG;
 	bool lma = regs->efer & X86_EFER_LMA;
 
 	vcpu->regs = *regs;
-	mode_set_cr3(vcpu, change);
 	vcpu->mode = mode_of(regs);
 	vcpu->linear_mask = lma ? ~0ull : 0xffffffff;
 	vcpu->nxe = (regs->efer & X86_EFER_NXE) && (regs->cr4 & X86_CR4_PAE);
@@ -236,11 +211,46 @@ void mode_set(struct umbra_vcpu *vcpu, const struct mode_change *change)
 		vcpu->permissions[i] = permission_for(vcpu, (i & 7) << 1 | (i & 8) << 1);
 }
 
+void mode_reset(struct umbra_vcpu *vcpu)
+{
+	/* SDM 3A "Processor State After Reset" */
+	take(vcpu, &(struct umbra_paging_regs){.cr0 = X86_CR0_CD | X86_CR0_NW | X86_CR0_ET});
+}
+
+bool mode_set(struct umbra_vcpu *vcpu, const struct umbra_paging_regs *regs)
+{
+	const struct mode *mode = mode_of(regs);
+
+	if (!consistent(vcpu->vm, regs))
+		return false;
+	if (mode == &mode_pae && reloads_pdptes(vcpu, regs) && !load_pdptes(vcpu, regs->cr3))
+		return false;
+	if (mode == &mode_2level)
+		name_table(vcpu, regs->cr3);
+	take(vcpu, regs);
+	return true;
+}
+
+bool mode_set_cr3(struct umbra_vcpu *vcpu, uint64_t cr3)
+{
+	/* Bit 63 asks for no flush. It is not kept, and we flush all the same. */
+	if (vcpu->regs.cr4 & X86_CR4_PCIDE)
+		cr3 &= ~X86_CR3_NO_FLUSH;
+	if ((vcpu->regs.efer & X86_EFER_LMA) && (cr3 & ~vcpu->vm->maxphyaddr_mask))
+		return false;
+	if (vcpu->mode == &mode_pae && !load_pdptes(vcpu, cr3))
+		return false;
+	if (vcpu->mode == &mode_2level)
+		name_table(vcpu, cr3);
+	vcpu->regs.cr3 = cr3;
+	return true;
+}
+
 bool mode_canonical(const struct umbra_vcpu *vcpu, umbra_gva gva)
 {
-	int64_t high = (int64_t)gva >> (vcpu->mode->linear_bits - 1);
+	int64_t high = (int64_t)gva >> (vcpu->regs.cr4 & X86_CR4_LA57 ? 56 : 47);
 
-	return vcpu->mode->levels < 4 || high == 0 || high == -1;
+	return high == 0 || high == -1;
 }
 
 /* ---- accesses ---- */
@@ -260,29 +270,18 @@ static uint64_t denied_keys(uint32_t pkr, bool write)
 }
 
 /* SDM 3A "Protection Keys". A user's access to a supervisor page fails whatever the key. */
-static access_bits key_bits(
-	const struct umbra_vcpu *vcpu, const struct umbra_page_fault *fault, bool user)
+access_bits mode_access_keys(
+	const struct umbra_vcpu *vcpu, const struct umbra_page_fault *fault, access_bits access)
 {
-	bool write = (fault->error_code & X86_PF_W) && (user || vcpu->wp);
-	access_bits bits = 0;
+	bool user = access & X86_PF_U;
+	bool write = (access & X86_PF_W) && (user || vcpu->wp);
 
+	if (access & X86_PF_I)
+		return access;
 	if (vcpu->pke)
-		bits |= denied_keys(fault->pkru, write) << ACCESS_USER_KEYS;
+		access |= denied_keys(fault->pkru, write) << ACCESS_USER_KEYS;
 	if (vcpu->pks && !user)
-		bits |= denied_keys(fault->pkrs, write) << ACCESS_SUPERVISOR_KEYS;
-	return bits;
-}
-
-access_bits mode_access(const struct umbra_vcpu *vcpu, const struct umbra_page_fault *fault)
-{
-	access_bits access = fault->error_code & (X86_PF_W | X86_PF_U | X86_PF_I);
-
-	/* SDM 3A "Determination of Access Rights": EFLAGS.AC overrides SMAP for explicit accesses.
-	 */
-	if (fault->ac && fault->cpl < 3)
-		access |= ACCESS_AC;
-	if ((vcpu->pke || vcpu->pks) && !(access & X86_PF_I))
-		access |= key_bits(vcpu, fault, access & X86_PF_U);
+		access |= denied_keys(fault->pkrs, write) << ACCESS_SUPERVISOR_KEYS;
 	return access;
 }
 

@@ -86,9 +86,7 @@ static void switch_root(struct umbra_vcpu *vcpu)
 
 void root_init(struct umbra_vcpu *vcpu)
 {
-	struct mode_change change = {.regs = vcpu->regs};
-
-	mode_set(vcpu, &change);
+	mode_reset(vcpu);
 	mmu_lock(vcpu->vm);
 	switch_root(vcpu);
 	mmu_unlock(vcpu->vm);
@@ -103,14 +101,10 @@ static enum umbra_outcome refuse(struct umbra_exit *out)
 enum umbra_outcome umbra_load_cr3(struct umbra_vcpu *vcpu, uint64_t cr3, struct umbra_exit *out)
 {
 	struct umbra_vm *vm = vcpu->vm;
-	struct umbra_paging_regs regs = vcpu->regs;
-	struct mode_change change;
 
-	regs.cr3 = cr3;
-	if (!mode_check(vcpu, &regs, true, &change))
+	if (!mode_set_cr3(vcpu, cr3))
 		return refuse(out);
 	mmu_lock(vm);
-	mode_set_cr3(vcpu, &change);
 	switch_root(vcpu);
 	mmu_unlock(vm);
 	audit_event(vm);
@@ -121,12 +115,10 @@ enum umbra_outcome umbra_set_paging_regs(
 	struct umbra_vcpu *vcpu, const struct umbra_paging_regs *regs, struct umbra_exit *out)
 {
 	struct umbra_vm *vm = vcpu->vm;
-	struct mode_change change;
 
-	if (!mode_check(vcpu, regs, false, &change))
+	if (!mode_set(vcpu, regs))
 		return refuse(out);
 	mmu_lock(vm);
-	mode_set(vcpu, &change);
 	switch_root(vcpu);
 	mmu_unlock(vm);
 	audit_event(vm);
@@ -161,12 +153,10 @@ void umbra_invlpg(struct umbra_vcpu *vcpu, umbra_gva gva)
 static bool invpcid_legal(
 	const struct umbra_vcpu *vcpu, uint64_t type, const struct umbra_invpcid *descriptor)
 {
-	if (type > UMBRA_INVPCID_ALL_BUT_GLOBAL)
+	if (type > UMBRA_INVPCID_ALL_BUT_GLOBAL || (descriptor->pcid & ~PCID))
 		return false;
 	if (type > UMBRA_INVPCID_CONTEXT)
 		return true;
-	if (descriptor->pcid & ~PCID)
-		return false;
 	if (descriptor->pcid && !(vcpu->regs.cr4 & X86_CR4_PCIDE))
 		return false;
 	return type != UMBRA_INVPCID_ADDRESS || mode_canonical(vcpu, descriptor->gva);

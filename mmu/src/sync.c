@@ -143,9 +143,27 @@ void sync_other_half(struct umbra_vm *vm, uint32_t page, unsigned index)
 		sync_entry_now(vm, page, index ^ 1);
 }
 
+void sync_wide_views(struct umbra_vm *vm, const struct walk *walk)
+{
+	for (unsigned level = walk->top < 2 ? walk->top : 2; level >= walk->leaf_level; level--) {
+		unsigned offset = (uintptr_t)walk->entry[level] % X86_PAGE_SIZE;
+		uint64_t gfn = level == walk->top ? vm->pages[walk->page].gfn
+						  : gpte_gfn(walk->gpte[level + 1], level + 1);
+
+		/* In the lower half of a wide entry they are A and D too. */
+		if (!walk->entry[level] || offset % 8 == 0)
+			continue;
+		for (uint32_t page = page_of_table(vm, gfn, 0); page;
+			page = page_of_table(vm, gfn, page)) {
+			if (!page_narrow(&vm->pages[page]))
+				sync_entry_now(vm, page, offset / 8);
+		}
+	}
+}
+
 bool sync_page(struct umbra_vm *vm, uint32_t page)
 {
-	const struct shadow_page *sp = &vm->pages[page];
+	struct gpte_table table = page_gptes(&vm->pages[page]);
 	const uint64_t *snapshot = vm->snapshots[page];
 	bool changed = false;
 
@@ -153,7 +171,7 @@ bool sync_page(struct umbra_vm *vm, uint32_t page)
 		unsigned first = (unsigned)__builtin_ctzll(groups) << GROUP_SHIFT;
 
 		for (unsigned i = first; i < first + GROUP_ENTRIES; i++) {
-			uint64_t gpte = page_gpte(sp, i);
+			uint64_t gpte = gpte_at(table, i);
 
 			if (gpte != snapshot[i]) {
 				vm->stats.mmu_sync_changed++;

@@ -8,6 +8,7 @@
 #define MMU_SYNC_H
 
 #include "vm.h"
+#include "walk.h"
 
 /* ---- entries ---- */
 
@@ -24,6 +25,10 @@ void sync_entry_now(struct umbra_vm *vm, uint32_t page, unsigned index);
 /* The entry behind @index of a narrow @page has changed: bring the other entry that stands for it
  * up to date, if there is one. */
 void sync_other_half(struct umbra_vm *vm, uint32_t page, unsigned index);
+
+/* A and D were set in narrow tables. Where such a table has shadows as a wide one too, these bits
+ * are others there: bring the entries up to date. */
+void sync_wide_views(struct umbra_vm *vm, const struct walk *walk);
 
 /* Compare all that @page ever looked at with the guest table. Returns true if something had
  * changed. */

@@ -94,11 +94,11 @@ void tree_prefetch(struct umbra_vm *vm, uint32_t page, unsigned index, uint64_t 
 static void prefetch_window(struct umbra_vm *vm, uint32_t page, unsigned index)
 {
 	unsigned first = index & ~(vm->policy.prefetch - 1);
-	const struct shadow_page *sp = &vm->pages[page];
+	struct gpte_table table = page_gptes(&vm->pages[page]);
 	const uint64_t *snapshot = vm->snapshots[page];
 
 	for (unsigned i = first; i < first + vm->policy.prefetch; i++) {
-		uint64_t gpte = page_gpte(sp, i);
+		uint64_t gpte = gpte_at(table, i);
 
 		if (gpte != snapshot[i] && !set_read(vm, page, i))
 			sync_entry(vm, page, i, gpte);
@@ -208,12 +208,14 @@ void tree_link_known(struct umbra_vm *vm, uint32_t root)
 
 void tree_inherit(struct umbra_vm *vm, uint32_t from, uint32_t to)
 {
+	struct gpte_table table = page_gptes(&vm->pages[to]);
+
 	for (uint64_t groups = vm->pages[from].touched; groups; groups &= groups - 1) {
 		unsigned first = (unsigned)__builtin_ctzll(groups) << GROUP_SHIFT;
 
 		for (unsigned i = first; i < first + GROUP_ENTRIES; i++) {
 			uint64_t spte = set_read(vm, from, i);
-			uint64_t gpte = page_gpte(&vm->pages[to], i);
+			uint64_t gpte = gpte_at(table, i);
 
 			if (!spte || gpte != vm->snapshots[from][i] || set_read(vm, to, i))
 				continue;
@@ -374,19 +376,21 @@ bool tree_map(struct umbra_vcpu *vcpu, umbra_gva gva, const struct walk *walk, a
 	struct umbra_vm *vm = vcpu->vm;
 	uint32_t page = walk->page;
 	bool changed = false;
+	uint32_t child;
 
-	for (unsigned level = page_level(&vm->pages[page]);; level--) {
+	for (unsigned level = page_level(&vm->pages[page]);; level--, page = child) {
 		uint32_t role = vm->pages[page].role;
 		unsigned index = gva_index(gva, level);
 		uint64_t bits = X86_PTE_W | X86_PTE_U;
+		uint64_t old = set_read(vm, page, index);
 		uint64_t gpte = 0;
 
 		if (!(role & ROLE_DIRECT)) {
 			gpte = walk->gpte[level];
 			changed |= refresh(vm, page, index, gpte);
 			if (level > walk->leaf_level) {
-				page = link_table(vm, page, index, gpte);
-				changed = true;
+				child = link_table(vm, page, index, gpte);
+				changed |= set_read(vm, page, index) != old;
 				continue;
 			}
 			bits = terminal_rights(vcpu, role, walk, access);
@@ -403,8 +407,8 @@ bool tree_map(struct umbra_vcpu *vcpu, umbra_gva gva, const struct walk *walk, a
 		 * page. */
 		role = role & ROLE_DIRECT ? (role & ~ROLE_PAE_ROOT) - 1
 					  : spte_direct_role(gpte, level);
-		page = link_direct(
+		child = link_direct(
 			vm, page, index, walk->gfn & ~(level_frames(level) - 1), role, bits);
-		changed = true;
+		changed |= set_read(vm, page, index) != old;
 	}
 }

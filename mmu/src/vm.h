@@ -66,7 +66,6 @@ struct slot {
 				*/
 #define ROLE_WP0    (1u << 4)  /* built for CR0.WP=0 */
 #define ROLE_ACC_W  (1u << 5)  /* WP0: every guest entry above grants W (else always set) */
-#define ROLE_NXE    (1u << 6)  /* built for EFER.NXE=1 */
 #define ROLE_SMEP   (1u << 7)  /* WP0: built for CR4.SMEP=1 */
 #define ROLE_KEEP_U (1u << 13) /* WP0: built for SMAP=1, PKE=1 or PKS=1; see vcpu->keep_u */
 /* Four PDPTEs, which have no rights bits. Unless it is direct it is made from the PDPTEs of one
@@ -79,11 +78,13 @@ struct slot {
 #define ROLE_LEAF_PAT      (1u << 11)
 #define ROLE_LEAF_G        (1u << 12)
 #define ROLE_LEAF_PK_SHIFT 16
-/* Indirect: the format of the guest's tables, if not that of 4-level and 5-level paging. */
-#define ROLE_PAE            (1u << 20)
-#define ROLE_NARROW         (1u << 21) /* 2-level paging */
-#define ROLE_PSE            (1u << 22) /* 2-level: built for CR4.PSE=1 */
-#define ROLE_QUADRANT_SHIFT 23
+/* Indirect: the format of the guest's tables; PAE and NARROW are not that of 4-level and 5-level
+ * paging. */
+#define ROLE_NXE            (1u << 20) /* built for EFER.NXE=1 */
+#define ROLE_PAE            (1u << 21)
+#define ROLE_NARROW         (1u << 22) /* 2-level paging */
+#define ROLE_PSE            (1u << 23) /* 2-level: built for CR4.PSE=1 */
+#define ROLE_QUADRANT_SHIFT 24
 #define ROLE_QUADRANT       (3u << ROLE_QUADRANT_SHIFT) /* 2-level: the part of the guest's table */
 
 struct shadow_page {
@@ -285,7 +286,7 @@ static inline unsigned page_quadrant(const struct shadow_page *page)
 
 static inline unsigned role_format(uint32_t role)
 {
-	return (role & ROLE_NXE ? 1 : 0) | (role & ROLE_PAE ? 2 : 0) | (role & ROLE_NARROW ? 4 : 0);
+	return role / ROLE_NXE & 7; /* NXE, PAE, NARROW */
 }
 
 static inline umbra_hpa page_hpa(const struct umbra_vm *vm, uint32_t page)
@@ -317,6 +318,11 @@ static inline unsigned permission_index(access_bits access)
 
 static_assert(X86_PF_W == 2 && X86_PF_U == 4 && ACCESS_AC == 8 && X86_PF_I == 16,
 	"permission_index() packs these four bits");
+
+/* ---- hints for what every guest of today does on hot paths ---- */
+
+#define LIKELY(x)   __builtin_expect(!!(x), 1)
+#define UNLIKELY(x) __builtin_expect(!!(x), 0)
 
 /* ---- assertions: library bugs only, never what a guest or host does ---- */
 

@@ -22,6 +22,7 @@ static bool fault(
 /* Paging is off: everything is allowed. */
 static bool unpaged(umbra_gva gva, struct walk *walk)
 {
+	walk->narrow = false;
 	walk->leaf_level = 0;
 	walk->gpte[0] = 0;
 	walk->gfn = gva >> X86_PAGE_SHIFT;
@@ -45,13 +46,18 @@ static bool key_denies(access_bits access, const struct walk *walk)
 }
 
 /* SDM 3A "Page-Fault Exceptions": PK tells of the key whether or not another right failed too. */
-bool walk_judge(const struct umbra_vcpu *vcpu, access_bits access, struct walk *walk)
+static inline bool judge(const struct umbra_vcpu *vcpu, access_bits access, struct walk *walk)
 {
 	bool allowed = permitted(vcpu, access, walk->all, walk->any);
 
-	if (access >> ACCESS_USER_KEYS && key_denies(access, walk))
+	if (UNLIKELY(access >> ACCESS_USER_KEYS) && key_denies(access, walk))
 		return fault(vcpu, access, X86_PF_P | X86_PF_PK, walk);
 	return allowed || fault(vcpu, access, X86_PF_P, walk);
+}
+
+bool walk_judge(const struct umbra_vcpu *vcpu, access_bits access, struct walk *walk)
+{
+	return judge(vcpu, access, walk);
 }
 
 void walk_begin(const struct umbra_vcpu *vcpu, struct walk *walk)
@@ -77,38 +83,41 @@ static uint64_t read_narrow(const struct umbra_vcpu *vcpu, const uint32_t *table
 	return gpte_widen(walk->raw[level], level, vcpu->root_role & ROLE_PSE, gva >> 21 & 1);
 }
 
-bool walk_guest(const struct umbra_vcpu *vcpu, umbra_gva gva, access_bits access, struct walk *walk)
+/* walk_guest(), compiled for each kind of table. */
+static inline __attribute__((always_inline)) bool walk_tables(const struct umbra_vcpu *vcpu,
+	umbra_gva gva, access_bits access, struct walk *walk, bool narrow)
 {
 	const void *table = walk->table;
+	uint64_t all = walk->all;
+	uint64_t any = walk->any;
 	bool ro = walk->table_ro;
 	unsigned level = walk->top;
 	uint64_t within; /* frames that the entry maps, less one */
 	uint64_t gfn;
 
-	if (!level)
-		return unpaged(gva, walk);
-	walk->narrow = vcpu->root_role & ROLE_NARROW;
+	walk->narrow = narrow;
 	for (;; level--) {
+		const uint64_t *entry = (const uint64_t *)table + gva_index(gva, level);
 		const struct slot *slot;
 		uint64_t gpte;
 		bool ps;
 
-		if (walk->narrow && level < 3) {
+		if (narrow && level < 3)
 			gpte = read_narrow(vcpu, table, gva, level, walk);
-		} else {
-			walk->entry[level] = (const uint64_t *)table + gva_index(gva, level);
-			gpte = gpte_load(walk->entry[level]);
-		}
+		else
+			gpte = gpte_load(entry);
 		ps = level > 1 && (gpte & X86_PTE_PS);
 		if (!(gpte & X86_PTE_P))
 			return fault(vcpu, access, 0, walk);
 		if (gpte & vcpu->format->reserved[level][ps])
 			return fault(vcpu, access, X86_PF_P | X86_PF_RSVD, walk);
 		walk->gpte[level] = gpte;
-		if (ro)
+		if (!narrow || level == 3)
+			walk->entry[level] = ro ? NULL : entry;
+		else if (ro)
 			walk->entry[level] = NULL;
-		walk->all &= gpte;
-		walk->any |= gpte;
+		all &= gpte;
+		any |= gpte;
 		gfn = (gpte & X86_PTE_FRAME) >> X86_PAGE_SHIFT;
 		if (level == 1 || ps)
 			break;
@@ -117,9 +126,26 @@ bool walk_guest(const struct umbra_vcpu *vcpu, umbra_gva gva, access_bits access
 		ro = slot_table_ro(slot);
 	}
 	within = level_frames(level) - 1;
+	walk->all = all;
+	walk->any = any;
 	walk->leaf_level = level;
 	walk->gfn = (gfn & ~within) | (gva >> X86_PAGE_SHIFT & within);
-	return walk_judge(vcpu, access, walk);
+	return judge(vcpu, access, walk);
+}
+
+static __attribute__((noinline)) bool walk_narrow(
+	const struct umbra_vcpu *vcpu, umbra_gva gva, access_bits access, struct walk *walk)
+{
+	return walk_tables(vcpu, gva, access, walk, true);
+}
+
+bool walk_guest(const struct umbra_vcpu *vcpu, umbra_gva gva, access_bits access, struct walk *walk)
+{
+	if (UNLIKELY(!walk->top))
+		return unpaged(gva, walk);
+	if (UNLIKELY(vcpu->root_role & ROLE_NARROW))
+		return walk_narrow(vcpu, gva, access, walk);
+	return walk_tables(vcpu, gva, access, walk, false);
 }
 
 /* Set @set in the entry of @level, if it still is what was read. */
@@ -127,7 +153,7 @@ static bool set_bits_of(const struct walk *walk, unsigned level, uint64_t set)
 {
 	uint64_t old = walk->gpte[level];
 
-	if (walk->narrow && level < 3) {
+	if (UNLIKELY(walk->narrow && level < 3)) {
 		uint32_t raw = walk->raw[level];
 
 		return atomic_compare_exchange_strong(

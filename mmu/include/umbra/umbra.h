@@ -83,11 +83,15 @@ enum umbra_shadow_mode umbra_shadow_mode(const struct umbra_vcpu *vcpu);
 
 /* ---- events ---- */
 
-/* More about an outcome other than UMBRA_RESUME. */
+/*
+ * More about an outcome other than UMBRA_RESUME. EMULATE and MMIO have a vector too, X86_PF, when
+ * SMAP allows the access by EFLAGS.AC alone: if the host finds that the instruction made it
+ * implicitly (to a descriptor table, say: it is none of its operands), it has to deliver that #PF.
+ */
 struct umbra_exit {
-	unsigned vector;     /* INJECT: X86_PF or X86_GP */
-	uint32_t error_code; /* INJECT */
-	umbra_gva gva;       /* INJECT of #PF: the address for CR2 */
+	unsigned vector;     /* INJECT: X86_PF or X86_GP; else X86_PF or 0 */
+	uint32_t error_code; /* with a vector */
+	umbra_gva gva;       /* with X86_PF: the address for CR2 */
 	umbra_gpa gpa;       /* EMULATE, MMIO: guest-physical address of the access */
 };
 
