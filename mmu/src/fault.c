@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The page fault: the event that everything else serves. Walks the guest's tables, decides whose
- * fault it is, and has the tree fixed. Owns vcpu->implicit_suspect.
+ * fault it is, and has the tree fixed. Owns vcpu->suspect.
  */
 #include "audit.h"
 #include "gpte.h"
@@ -53,21 +53,20 @@ static bool only_if_explicit(const struct umbra_vcpu *vcpu, access_bits access, 
 
 /*
  * Nothing was to be done, yet the hardware faulted. Mostly it used a translation that has gone from
- * its TLB since. But if the same fault comes again the access was an implicit one.
+ * its TLB since. But if the same fault comes again, and no entry has changed in between, then the
+ * access was an implicit one.
  */
 static bool was_implicit(
 	struct umbra_vcpu *vcpu, umbra_gva gva, access_bits access, struct walk *walk)
 {
-	umbra_gva suspect = gva | 1;
+	uint64_t changes = vcpu->vm->changes;
+	bool again = vcpu->suspect == gva && vcpu->suspect_changes == changes;
 
 	if (!only_if_explicit(vcpu, access, walk))
 		return false;
-	if (vcpu->implicit_suspect == suspect) {
-		vcpu->implicit_suspect = 0;
-		return true;
-	}
-	vcpu->implicit_suspect = suspect;
-	return false;
+	vcpu->suspect = gva;
+	vcpu->suspect_changes = again ? 0 : changes;
+	return again;
 }
 
 /* The host performs the access at @gpa. Whether it was implicit it can see from the instruction. */

@@ -73,7 +73,6 @@ static void switch_root(struct umbra_vcpu *vcpu)
 	struct umbra_vm *vm = vcpu->vm;
 	uint32_t from = leave(vcpu);
 
-	vcpu->implicit_suspect = 0;
 	if (vm->policy.cache)
 		sync_all(vm);
 	else

@@ -8,6 +8,7 @@
 
 static void store(struct umbra_vm *vm, uint32_t page, unsigned index, uint64_t spte)
 {
+	vm->changes++;
 	atomic_store_explicit(
 		(_Atomic uint64_t *)&vm->tables[page][index], spte, memory_order_release);
 }
@@ -68,6 +69,7 @@ static bool take(struct umbra_vm *vm, uint32_t ref, uint64_t bits)
 {
 	_Atomic uint64_t *entry = (_Atomic uint64_t *)&vm->tables[ref_page(ref)][ref_index(ref)];
 
+	vm->changes++;
 	return atomic_fetch_and_explicit(entry, ~bits, memory_order_relaxed) & bits;
 }
 

@@ -143,6 +143,17 @@ void sync_other_half(struct umbra_vm *vm, uint32_t page, unsigned index)
 		sync_entry_now(vm, page, index ^ 1);
 }
 
+void sync_written(struct umbra_vm *vm, uint64_t gfn, unsigned offset, size_t n_bytes)
+{
+	for (uint32_t page = page_of_table(vm, gfn, 0); page; page = page_of_table(vm, gfn, page)) {
+		unsigned i, end;
+
+		page_entries_at(&vm->pages[page], offset, n_bytes, &i, &end);
+		for (; i < end; i++)
+			sync_entry_now(vm, page, i);
+	}
+}
+
 void sync_wide_views(struct umbra_vm *vm, const struct walk *walk)
 {
 	for (unsigned level = walk->top < 2 ? walk->top : 2; level >= walk->leaf_level; level--) {
@@ -151,13 +162,8 @@ void sync_wide_views(struct umbra_vm *vm, const struct walk *walk)
 						  : gpte_gfn(walk->gpte[level + 1], level + 1);
 
 		/* In the lower half of a wide entry they are A and D too. */
-		if (!walk->entry[level] || offset % 8 == 0)
-			continue;
-		for (uint32_t page = page_of_table(vm, gfn, 0); page;
-			page = page_of_table(vm, gfn, page)) {
-			if (!page_narrow(&vm->pages[page]))
-				sync_entry_now(vm, page, offset / 8);
-		}
+		if (walk->entry[level] && offset % 8)
+			sync_written(vm, gfn, offset, sizeof(uint32_t));
 	}
 }
 

@@ -26,6 +26,10 @@ void sync_entry_now(struct umbra_vm *vm, uint32_t page, unsigned index);
  * up to date, if there is one. */
 void sync_other_half(struct umbra_vm *vm, uint32_t page, unsigned index);
 
+/* @n_bytes at @offset of the guest table @gfn were written: look at the entries touched, in each of
+ * its pages. */
+void sync_written(struct umbra_vm *vm, uint64_t gfn, unsigned offset, size_t n_bytes);
+
 /* A and D were set in narrow tables. Where such a table has shadows as a wide one too, these bits
  * are others there: bring the entries up to date. */
 void sync_wide_views(struct umbra_vm *vm, const struct walk *walk);

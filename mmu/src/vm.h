@@ -179,9 +179,10 @@ struct umbra_vcpu {
 	/* PAE: the registers; 2-level: four times the guest's only table. As normal gptes; the
 	 * second half is empty. */
 	uint64_t pdpte[GROUP_ENTRIES];
-	/* A fault that found nothing to do, though EFLAGS.AC was needed to allow it: see fault.c.
-	 */
-	umbra_gva implicit_suspect;        /* with bit 0 set; 0: none */
+	/* The last fault that found nothing to do though EFLAGS.AC was needed to allow it, and
+	 * vm->changes then (0: none): see fault.c. */
+	umbra_gva suspect;
+	uint64_t suspect_changes;
 	struct descent descents[DESCENTS]; /* by 2M number */
 	/* Frames whose stores the host could not emulate lately: the next one goes unsync, see
 	 * write.c. */
@@ -222,6 +223,7 @@ struct umbra_vm {
 	unsigned n_unsync;
 	unsigned n_unsync_upper;       /* of them: with a shadow above level 1 */
 	uint64_t descent_key;          /* changes with every link; never 0 */
+	uint64_t changes;              /* of entries */
 	uint32_t orphans[ORPHANS_MAX]; /* to be looked at before the event ends */
 	unsigned n_orphans;
 

@@ -13,7 +13,6 @@
 #include "write.h"
 
 #include "audit.h"
-#include "gpte.h"
 #include "lock.h"
 #include "mode.h"
 #include "page.h"
@@ -118,14 +117,7 @@ bool umbra_guest_write(struct umbra_vcpu *vcpu, umbra_gpa gpa, const void *bytes
 	store_bytes(to, bytes, n_bytes);
 	if (slot_frame(slot, gfn)->shadows) {
 		vm->stats.mmu_pte_write++;
-		for (uint32_t page = page_of_table(vm, gfn, 0); page;
-			page = page_of_table(vm, gfn, page)) {
-			unsigned i, end;
-
-			page_entries_at(&vm->pages[page], offset, n_bytes, &i, &end);
-			for (; i < end; i++)
-				sync_entry_now(vm, page, i);
-		}
+		sync_written(vm, gfn, offset, n_bytes);
 	}
 	mmu_unlock(vm);
 	audit_event(vm);
