@@ -54,15 +54,21 @@ static bool policy_valid(const struct umbra_policy *policy)
 	       (!policy->pool || policy->pool >= UMBRA_POOL_MIN);
 }
 
+/* CR3 has 32 bits outside of long mode, and every guest can leave that. */
+#define TABLES_END (1ull << 32)
+
 static bool config_valid(const struct umbra_config *config)
 {
 	return config->max_vcpus && config->max_vcpus <= UMBRA_POOL_MIN / 2 &&
 	       config->maxphyaddr >= 32 && config->maxphyaddr <= 52 && config->tables &&
 	       (uintptr_t)config->tables % X86_PAGE_SIZE == 0 &&
-	       config->tables_hpa % X86_PAGE_SIZE == 0 && config->pool_pages >= UMBRA_POOL_MIN &&
-	       config->pool_pages < POOL_MAX && config->meta && (uintptr_t)config->meta % 64 == 0 &&
-	       config->absent_page % X86_PAGE_SIZE == 0 && config->host &&
-	       config->host->flush_tlb && config->host->panic && policy_valid(&config->policy);
+	       config->tables_hpa % X86_PAGE_SIZE == 0 && config->tables_hpa < TABLES_END &&
+	       config->pool_pages < POOL_MAX &&
+	       config->tables_hpa + (uint64_t)config->pool_pages * X86_PAGE_SIZE <= TABLES_END &&
+	       config->pool_pages >= UMBRA_POOL_MIN && config->meta &&
+	       (uintptr_t)config->meta % 64 == 0 && config->absent_page % X86_PAGE_SIZE == 0 &&
+	       config->host && config->host->flush_tlb && config->host->panic &&
+	       policy_valid(&config->policy);
 }
 
 enum umbra_status umbra_vm_create(const struct umbra_config *config, struct umbra_vm **out)

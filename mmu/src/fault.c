@@ -25,18 +25,21 @@ static enum umbra_outcome inject(
 /*
  * A supervisor's store that CR0.WP=0 allows, and the hardware's WP=1 does not, where the entry that
  * would let it through is stopped by its key, or lets too much through (vcpu->keep_u; the last
- * entry's U counts, since its table may hang below others with other rights).
+ * entry's U counts, since its table may hang below others with other rights), or, by SMEP's NX for
+ * these others, does not let through the fetch of an instruction that stores into its own page.
  */
 static bool unmappable(const struct umbra_vcpu *vcpu, const struct umbra_page_fault *fault,
 	access_bits access, const struct walk *walk)
 {
 	uint64_t leaf = walk->gpte[walk->leaf_level];
+	bool user = walk->all & X86_PTE_U;
 
-	if (vcpu->wp || !vcpu->keep_u || (access & (X86_PF_W | X86_PF_U)) != X86_PF_W)
+	if (vcpu->wp || (access & (X86_PF_W | X86_PF_U)) != X86_PF_W)
 		return false;
-	if (mode_key_stops_store(vcpu, fault, leaf, walk->all & X86_PTE_U))
+	if (mode_key_stops_store(vcpu, fault, leaf, user))
 		return true;
-	return !(walk->all & X86_PTE_W) && (leaf & X86_PTE_U);
+	return !(walk->all & X86_PTE_W) && (leaf & X86_PTE_U) &&
+	       (vcpu->keep_u || (vcpu->smep && !user));
 }
 
 /*
@@ -92,16 +95,18 @@ static enum umbra_outcome look(struct umbra_vcpu *vcpu, const struct umbra_page_
 	umbra_gva gva = fault->gva & vcpu->linear_mask;
 	access_bits access = mode_access(vcpu, fault);
 	bool emulate = false;
+	bool ad_set;
 	struct target target;
 	struct walk walk;
 
 	tree_descend(vcpu, gva, &walk);
 	if (!walk_guest(vcpu, gva, access, &walk))
 		return inject(vm, gva, &walk, out);
-	if (!walk_set_ad(&walk, access))
-		return UMBRA_RESUME;
+	ad_set = walk_set_ad(&walk, access);
 	if (UNLIKELY(walk.narrow))
 		sync_wide_views(vm, &walk);
+	if (!ad_set)
+		return UMBRA_RESUME;
 	if (!tree_target(vm, walk.gfn, &target) || ((access & X86_PF_W) && !target.writable)) {
 		hand_over(vcpu, gva, access, &walk, out);
 		vm->stats.pf_mmio++;

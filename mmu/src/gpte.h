@@ -30,32 +30,39 @@ static inline uint32_t gpte_load_narrow(const void *entry)
  */
 uint64_t gpte_widen(uint32_t entry, unsigned level, bool pse, bool upper_half);
 
-/* page_gpte() of a narrow page. */
+/* The same for the entry behind @index of a narrow page. */
 uint64_t gpte_of_narrow(const struct shadow_page *page, unsigned index);
 
-/* The guest entry behind @index of the indirect @page. */
-static inline uint64_t page_gpte(const struct shadow_page *page, unsigned index)
-{
-	if (UNLIKELY(page_narrow(page)))
-		return gpte_of_narrow(page, index);
-	return gpte_load((const uint64_t *)page->guest + index);
-}
-
-/* The same for loops: the guest table once, then an entry of it. */
+/* The guest table of an indirect page, ready to be read by our indices. One of the three is set. */
 struct gpte_table {
 	const uint64_t *wide;
-	const struct shadow_page *page; /* if it is narrow */
+	const uint32_t *narrow;         /* the half of a last-level one */
+	const struct shadow_page *page; /* narrow, above */
 };
 
 static inline struct gpte_table page_gptes(const struct shadow_page *page)
 {
-	return (struct gpte_table){.wide = page->guest, .page = page_narrow(page) ? page : NULL};
+	if (LIKELY(!page_narrow(page)))
+		return (struct gpte_table){.wide = page->guest};
+	if (page_level(page) > 1)
+		return (struct gpte_table){.page = page};
+	return (struct gpte_table){
+		.narrow = (const uint32_t *)page->guest + page_quadrant(page) * ENTRIES};
 }
 
 static inline uint64_t gpte_at(struct gpte_table table, unsigned index)
 {
-	return UNLIKELY(table.page) ? gpte_of_narrow(table.page, index)
-				    : gpte_load(&table.wide[index]);
+	if (LIKELY(table.wide))
+		return gpte_load(&table.wide[index]);
+	if (LIKELY(table.narrow))
+		return gpte_load_narrow(&table.narrow[index]);
+	return gpte_of_narrow(table.page, index);
+}
+
+/* The guest entry behind @index of the indirect @page. */
+static inline uint64_t page_gpte(const struct shadow_page *page, unsigned index)
+{
+	return gpte_at(page_gptes(page), index);
 }
 
 /* Entries of @page that stand for @n_bytes at @offset of its guest table: from *first up to but not

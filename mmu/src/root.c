@@ -57,10 +57,8 @@ static void enter(struct umbra_vcpu *vcpu, uint32_t from)
 		vm->stats.mmu_cache_miss++;
 		root = make_root(vcpu, gfn, from);
 	}
-	if (mode_pdptes(vcpu)) {
-		sync_page(vm, root);
-		tree_link_known(vm, root);
-	}
+	if (mode_pdptes(vcpu))
+		tree_load_pdptes(vm, root);
 	vm->pages[root].roots++;
 	vm->pages[root].used = true;
 	vcpu->root = root;

@@ -59,6 +59,7 @@ void set_link(struct umbra_vm *vm, uint32_t page, unsigned index, uint32_t child
 void set_bits(struct umbra_vm *vm, uint32_t page, unsigned index, uint64_t spte)
 {
 	UMBRA_ASSERT(vm, !((set_read(vm, page, index) ^ spte) & (X86_PTE_P | SPTE_RMAP)));
+	UMBRA_ASSERT(vm, !(vm->pages[page].role & ROLE_PAE_ROOT));
 	if (!spte_is_leaf(spte, page_level(&vm->pages[page])))
 		vm->descent_key++;
 	store(vm, page, index, spte);

@@ -117,9 +117,8 @@ void sync_entry(struct umbra_vm *vm, uint32_t page, unsigned index, uint64_t gpt
 	} else if (spte) {
 		uint32_t child = set_clear(vm, page, index);
 
-		/* Only when the link went for good, not when the entry merely lost A, say, nor when
-		 * a PDPTE of another process was loaded. */
-		if (child && page_has_table(sp) && (!(gpte & X86_PTE_P) || !same))
+		/* Only when the link went for good, not when the entry merely lost A, say. */
+		if (child && (!(gpte & X86_PTE_P) || !same))
 			note_orphan(vm, child);
 		spte = 0;
 	}
@@ -162,8 +161,13 @@ void sync_wide_views(struct umbra_vm *vm, const struct walk *walk)
 						  : gpte_gfn(walk->gpte[level + 1], level + 1);
 
 		/* In the lower half of a wide entry they are A and D too. */
-		if (walk->entry[level] && offset % 8)
-			sync_written(vm, gfn, offset, sizeof(uint32_t));
+		if (!walk->entry[level] || offset % 8 == 0)
+			continue;
+		for (uint32_t page = page_of_table(vm, gfn, 0); page;
+			page = page_of_table(vm, gfn, page)) {
+			if (!page_narrow(&vm->pages[page]))
+				sync_entry_now(vm, page, offset / 8);
+		}
 	}
 }
 

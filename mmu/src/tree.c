@@ -188,21 +188,26 @@ static uint32_t link_direct(struct umbra_vm *vm, uint32_t page, unsigned index, 
 	return child;
 }
 
-void tree_link_known(struct umbra_vm *vm, uint32_t root)
+void tree_load_pdptes(struct umbra_vm *vm, uint32_t root)
 {
-	struct shadow_page *sp = &vm->pages[root];
+	const struct shadow_page *sp = &vm->pages[root];
+	const uint64_t *pdpte = sp->guest;
 
 	for (unsigned i = 0; i < 4; i++) {
-		uint64_t gpte = page_gpte(sp, i);
+		uint64_t spte = set_read(vm, root, i);
 		uint32_t child = 0;
 
-		if ((gpte & X86_PTE_P) && !set_read(vm, root, i))
-			child = page_lookup(
-				vm, gpte_gfn(gpte, 3), spte_table_role(sp->role, i, gpte));
-		if (!child)
+		if (spte && pdpte[i] == vm->snapshots[root][i])
 			continue;
-		vm->snapshots[root][i] = gpte;
-		set_link(vm, root, i, child, 0);
+		/* No table was freed: what it leads to may be loaded again. */
+		if (spte)
+			set_clear(vm, root, i);
+		if (pdpte[i] & X86_PTE_P)
+			child = page_lookup(
+				vm, gpte_gfn(pdpte[i], 3), spte_table_role(sp->role, i, pdpte[i]));
+		if (child)
+			set_link(vm, root, i, child, 0);
+		vm->snapshots[root][i] = child ? pdpte[i] : 0;
 	}
 }
 

@@ -48,9 +48,9 @@ bool tree_map(struct umbra_vcpu *vcpu, umbra_gva gva, const struct walk *walk, a
  */
 void tree_inherit(struct umbra_vm *vm, uint32_t from, uint32_t to);
 
-/* Link what a PAE @root's entries lead to where the pages are there. Every unsync table has just
- * been compared. */
-void tree_link_known(struct umbra_vm *vm, uint32_t root);
+/* The PDPTEs behind the PAE @root were loaded: let its entries lead to their pages, where these are
+ * there. Every unsync table has just been compared; the caller sees to the flush. */
+void tree_load_pdptes(struct umbra_vm *vm, uint32_t root);
 
 /* Install the leaf for the usable @gpte in the empty entry @index of @page, at level 1. */
 void tree_prefetch(struct umbra_vm *vm, uint32_t page, unsigned index, uint64_t gpte);

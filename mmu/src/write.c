@@ -78,26 +78,24 @@ enum write_answer write_decide(struct umbra_vcpu *vcpu, const struct walk *walk)
 
 /* ---- the embedder's side ---- */
 
+/* An aligned entry must change at once: another vCPU may be walking it. */
 static void store_bytes(uint8_t *to, const uint8_t *from, size_t n_bytes)
 {
-	uintptr_t at = (uintptr_t)to;
+	size_t n;
 
-	/* An aligned entry must change at once: another vCPU may be walking it. */
-	if (n_bytes == 8 && at % 8 == 0) {
+	for (; n_bytes; n_bytes -= n, to += n, from += n) {
+		uintptr_t at = (uintptr_t)to;
 		uint64_t word = 0;
 
-		for (unsigned i = 0; i < 8; i++)
+		n = at % 8 == 0 && n_bytes >= 8 ? 8 : at % 4 == 0 && n_bytes >= 4 ? 4 : 1;
+		for (size_t i = 0; i < n; i++)
 			word |= (uint64_t)from[i] << (8 * i);
-		atomic_store((_Atomic uint64_t *)at, word);
-	} else if (n_bytes == 4 && at % 4 == 0) {
-		uint32_t word = 0;
-
-		for (unsigned i = 0; i < 4; i++)
-			word |= (uint32_t)from[i] << (8 * i);
-		atomic_store((_Atomic uint32_t *)at, word);
-	} else {
-		for (size_t i = 0; i < n_bytes; i++)
-			atomic_store((_Atomic uint8_t *)&to[i], from[i]);
+		if (n == 8)
+			atomic_store((_Atomic uint64_t *)at, word);
+		else if (n == 4)
+			atomic_store((_Atomic uint32_t *)at, (uint32_t)word);
+		else
+			atomic_store((_Atomic uint8_t *)at, (uint8_t)word);
 	}
 }
 

@@ -27,7 +27,7 @@ struct umbra_stats {
 	uint64_t mmu_cache_miss;  /* roots that had to be made at a CR3 load */
 	uint64_t mmu_cache_hit;   /* roots found at a CR3 load */
 	uint64_t mmu_large_split; /* 2M mappings replaced by a table of 4K ones */
-	uint64_t invlpg;          /* umbra_invlpg() calls */
+	uint64_t invlpg;          /* umbra_invlpg() and umbra_invpcid() calls */
 	uint64_t tlb_flush;       /* flush_tlb() asked of the host */
 	uint64_t shadow_pages;    /* in use now (a level, not a count) */
 };

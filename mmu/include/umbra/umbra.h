@@ -33,8 +33,8 @@ struct umbra_config {
 	bool no_1g;                 /* PDPTE.PS is reserved (no 1G pages); zero means it has them */
 	/*
 	 * The shadow tables themselves: @pool_pages pages of 4 KiB, page-aligned, zeroed,
-	 * contiguous for the CPU and in physical memory from @tables_hpa, below 4 GiB if any guest
-	 * is to run unpaged, 32-bit or PAE. Kept until destroy.
+	 * contiguous for the CPU and in physical memory from @tables_hpa, below 4 GiB. Kept until
+	 * destroy.
 	 */
 	void *tables;
 	umbra_hpa tables_hpa;
