@@ -60,18 +60,6 @@ bool walk_judge(const struct umbra_vcpu *vcpu, access_bits access, struct walk *
 	return judge(vcpu, access, walk);
 }
 
-void walk_begin(const struct umbra_vcpu *vcpu, struct walk *walk)
-{
-	uint64_t gfn = mode_root_gfn(vcpu);
-	const struct slot *slot = slot_find(vcpu->vm, gfn);
-
-	walk->top = vcpu->mode->levels;
-	walk->table = mode_pdptes(vcpu) ? (const void *)vcpu->pdpte : slot_table(slot, gfn);
-	walk->table_ro = slot_table_ro(slot);
-	walk->all = ~0ull;
-	walk->any = 0;
-}
-
 /* The 4-byte entry for @gva at @level of @table. */
 static uint64_t read_narrow(const struct umbra_vcpu *vcpu, const uint32_t *table, umbra_gva gva,
 	unsigned level, struct walk *walk)

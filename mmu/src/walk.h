@@ -31,9 +31,6 @@ struct walk {
 	uint32_t raw[3];                  /* those, as they are in memory */
 };
 
-/* Begin at the root. */
-void walk_begin(const struct umbra_vcpu *vcpu, struct walk *walk);
-
 /* Go on from where @walk stands. @gva is within vcpu->linear_mask. true: allowed, @walk is filled.
  * false: the guest gets a #PF with walk->error_code. */
 bool walk_guest(

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "mmu/src/page.h"
 #include "mmu/src/slot.h"
@@ -88,6 +89,23 @@ static void *zeroed(size_t n_bytes)
 	return memset(memory, 0, whole);
 }
 
+/* Guest memory: zeroes that cost nothing until they are touched, with nothing on either side. */
+static uint8_t *guest_memory(size_t n_bytes)
+{
+	uint8_t *memory = mmap(NULL, n_bytes + 2 * X86_PAGE_SIZE, PROT_NONE,
+		MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	assert_true(memory != MAP_FAILED);
+	memory += X86_PAGE_SIZE;
+	assert_int_equal(mprotect(memory, n_bytes, PROT_READ | PROT_WRITE), 0);
+	return memory;
+}
+
+static void free_guest_memory(uint8_t *memory, size_t n_bytes)
+{
+	munmap(memory - X86_PAGE_SIZE, n_bytes + 2 * X86_PAGE_SIZE);
+}
+
 static void add_slots(struct host *h)
 {
 	const struct umbra_slot slots[] = {
@@ -154,13 +172,14 @@ struct host *host_new(const struct host_config *config)
 		.panic = panic,
 	};
 	h->meta_bytes = umbra_vm_meta_bytes(h->config.pool_pages, h->config.max_vcpus);
-	h->ram = zeroed(RAM_FRAMES * X86_PAGE_SIZE);
-	h->rom = zeroed(ROM_FRAMES * X86_PAGE_SIZE);
+	h->ram = guest_memory(RAM_FRAMES * X86_PAGE_SIZE);
+	h->rom = guest_memory(ROM_FRAMES * X86_PAGE_SIZE);
 	h->tables = zeroed((size_t)h->config.pool_pages * X86_PAGE_SIZE);
 	h->meta = zeroed(h->meta_bytes);
 	h->ram_meta = zeroed(umbra_slot_meta_bytes((umbra_gfn){RAM_GFN}, RAM_FRAMES));
 	h->rom_meta = zeroed(umbra_slot_meta_bytes((umbra_gfn){ROM_GFN}, ROM_FRAMES));
 	h->next_table = FIRST_TABLE_GFN;
+	h->levels = 4;
 	create_vm(h);
 	add_slots(h);
 	assert_int_equal(umbra_vcpu_create(h->vm, &h->vcpu), UMBRA_OK);
@@ -181,8 +200,8 @@ void host_free(struct host *h)
 	while (*at != h)
 		at = &(*at)->next;
 	*at = h->next;
-	free(h->ram);
-	free(h->rom);
+	free_guest_memory(h->ram, RAM_FRAMES * X86_PAGE_SIZE);
+	free_guest_memory(h->rom, ROM_FRAMES * X86_PAGE_SIZE);
 	free(h->tables);
 	free(h->meta);
 	free(h->ram_meta);
@@ -218,7 +237,7 @@ uint64_t *host_words(struct host *h, uint64_t gfn)
 	return NULL;
 }
 
-umbra_gpa host_gpa(const struct host *h, const uint64_t *entry)
+umbra_gpa host_gpa(const struct host *h, const void *entry)
 {
 	return (umbra_gpa)((const uint8_t *)entry - h->ram);
 }
@@ -239,7 +258,7 @@ uint64_t *host_gpte(struct host *h, uint64_t root, umbra_gva gva, unsigned level
 {
 	uint64_t gfn = root;
 
-	for (unsigned at = 4; at > level; at--) {
+	for (unsigned at = h->levels; at > level; at--) {
 		uint64_t gpte = host_words(h, gfn)[gva_index(gva, at)];
 
 		if (!(gpte & X86_PTE_P) || (gpte & X86_PTE_PS))
@@ -253,20 +272,43 @@ uint64_t host_map(struct host *h, uint64_t root, umbra_gva gva, unsigned level, 
 {
 	uint64_t gfn = root;
 
-	for (unsigned at = 4; at > level; at--) {
+	for (unsigned at = h->levels; at > level; at--) {
 		uint64_t *entry = &host_words(h, gfn)[gva_index(gva, at)];
 
+		/* PDPTEs have no rights. */
 		if (!(*entry & X86_PTE_P))
-			*entry = gpte_of(host_new_table(h), GPTE_RW);
+			*entry = gpte_of(
+				host_new_table(h), h->levels == 3 && at == 3 ? X86_PTE_P : GPTE_RW);
 		gfn = (*entry & X86_PTE_FRAME) >> X86_PAGE_SHIFT;
 	}
 	host_words(h, gfn)[gva_index(gva, level)] = gpte;
 	return gfn;
 }
 
+uint32_t *host_gpte32(struct host *h, uint64_t root, umbra_gva gva, unsigned level)
+{
+	uint32_t *entry = (uint32_t *)(void *)host_words(h, root) + (gva >> 22);
+
+	if (level == 2)
+		return entry;
+	if (!(*entry & X86_PTE_P))
+		return NULL;
+	return (uint32_t *)(void *)host_words(h, *entry >> X86_PAGE_SHIFT) + (gva >> 12 & 1023);
+}
+
+uint64_t host_map32(struct host *h, uint64_t root, umbra_gva gva, unsigned level, uint64_t gpte)
+{
+	uint32_t *entry = host_gpte32(h, root, gva, 2);
+
+	if (level == 1 && !(*entry & X86_PTE_P))
+		*entry = (uint32_t)gpte_of(host_new_table(h), GPTE_RW);
+	*host_gpte32(h, root, gva, level) = (uint32_t)gpte;
+	return level == 2 ? root : *entry >> X86_PAGE_SHIFT;
+}
+
 /* ---- events ---- */
 
-static void set_regs(struct host *h, const struct umbra_paging_regs *regs)
+void host_set_regs(struct host *h, const struct umbra_paging_regs *regs)
 {
 	struct umbra_exit out;
 
@@ -274,14 +316,37 @@ static void set_regs(struct host *h, const struct umbra_paging_regs *regs)
 	host_check(h);
 }
 
+struct umbra_paging_regs host_mode_regs(enum host_mode mode, uint64_t root)
+{
+	struct umbra_paging_regs regs = {
+		.cr0 = X86_CR0_PE | X86_CR0_WP,
+		.cr3 = root << X86_PAGE_SHIFT,
+		.cr4 = X86_CR4_PSE,
+		.efer = X86_EFER_NXE,
+	};
+
+	if (mode != HOST_UNPAGED)
+		regs.cr0 |= X86_CR0_PG;
+	if (mode >= HOST_PAE)
+		regs.cr4 |= X86_CR4_PAE;
+	if (mode >= HOST_4LEVEL)
+		regs.efer |= X86_EFER_LME | X86_EFER_LMA;
+	if (mode == HOST_5LEVEL)
+		regs.cr4 |= X86_CR4_LA57;
+	return regs;
+}
+
+void host_start_mode(struct host *h, enum host_mode mode, uint64_t root)
+{
+	struct umbra_paging_regs regs = host_mode_regs(mode, root);
+
+	h->levels = mode == HOST_PAE ? 3 : mode == HOST_5LEVEL ? 5 : 4;
+	host_set_regs(h, &regs);
+}
+
 void host_start(struct host *h, uint64_t root)
 {
-	set_regs(h, &(struct umbra_paging_regs){
-			    .cr0 = X86_CR0_PG | X86_CR0_PE | X86_CR0_WP,
-			    .cr3 = root << X86_PAGE_SHIFT,
-			    .cr4 = X86_CR4_PAE,
-			    .efer = X86_EFER_LME | X86_EFER_LMA | X86_EFER_NXE,
-		    });
+	host_start_mode(h, HOST_4LEVEL, root);
 }
 
 void host_regs(struct host *h, uint64_t cr0, uint64_t cr4)
@@ -289,8 +354,8 @@ void host_regs(struct host *h, uint64_t cr0, uint64_t cr4)
 	struct umbra_paging_regs regs = h->vcpu->regs;
 
 	regs.cr0 = X86_CR0_PG | X86_CR0_PE | cr0;
-	regs.cr4 = X86_CR4_PAE | cr4;
-	set_regs(h, &regs);
+	regs.cr4 = (regs.cr4 & (X86_CR4_PSE | X86_CR4_PAE | X86_CR4_LA57)) | cr4;
+	host_set_regs(h, &regs);
 }
 
 void host_cr3(struct host *h, uint64_t root)
@@ -307,10 +372,15 @@ void host_invlpg(struct host *h, umbra_gva gva)
 	host_check(h);
 }
 
+void host_write(struct host *h, umbra_gpa gpa, const void *bytes, size_t n_bytes)
+{
+	assert_true(umbra_guest_write(h->vcpu, gpa, bytes, n_bytes));
+	host_check(h);
+}
+
 void host_write_word(struct host *h, umbra_gpa gpa, uint64_t word)
 {
-	assert_true(umbra_guest_write(h->vcpu, gpa, &word, sizeof(word)));
-	host_check(h);
+	host_write(h, gpa, &word, sizeof(word));
 }
 
 /* ---- the processor ---- */
@@ -332,18 +402,43 @@ static uint64_t *shadow_table(struct host *h, umbra_hpa hpa)
 	return h->tables[number];
 }
 
+/* Bits that must be 0 in an entry of the tables it walks. In PDPTEs bit 5 is one, but there are
+ * emulators that set it. */
+static uint64_t hw_reserved(bool pae, unsigned level)
+{
+	if (pae)
+		return level == 3 ? 0x1c6 | ~(X86_PTE_FRAME | 0xfff) : 0x7ff0000000000000;
+	return level > 3 ? X86_PTE_PS : 0;
+}
+
+static unsigned hw_levels(const struct host *h)
+{
+	switch (umbra_shadow_mode(h->vcpu)) {
+	case UMBRA_SHADOW_PAE:
+		return 3;
+	case UMBRA_SHADOW_4LEVEL:
+		return 4;
+	case UMBRA_SHADOW_5LEVEL:
+		return 5;
+	}
+	fail_msg("no such mode of the shadow tables");
+	return 0;
+}
+
 static bool hw_walk(struct host *h, umbra_gva gva, struct hw_walk *walk)
 {
-	bool pae = umbra_shadow_mode(h->vcpu) == UMBRA_SHADOW_PAE;
+	bool pae = hw_levels(h) == 3;
 	umbra_hpa table = umbra_root(h->vcpu);
 
+	assert_true(!pae || table < 1ull << 32);
 	*walk = (struct hw_walk){.all = ~0ull};
-	for (unsigned level = pae ? 3 : 4;; level--) {
+	for (unsigned level = hw_levels(h);; level--) {
 		uint64_t *entry = &shadow_table(h, table)[gva_index(gva, level)];
 		uint64_t mask = level_frames(level) * X86_PAGE_SIZE - 1;
 
 		if (!(*entry & X86_PTE_P))
 			return false;
+		assert_int_equal(*entry & hw_reserved(pae, level), 0);
 		walk->entry[level] = entry;
 		walk->leaf_level = level;
 		if (!pae || level < 3) {
@@ -358,10 +453,15 @@ static bool hw_walk(struct host *h, umbra_gva gva, struct hw_walk *walk)
 	}
 }
 
-/* With CR0.WP=1 and EFER.NXE=1 always, and SMEP and SMAP as the guest set them. */
+/* Of the guest's CR4, what the embedder gives to the processor. */
+static uint64_t hw_cr4(const struct host *h)
+{
+	return h->vcpu->regs.cr0 & X86_CR0_PG ? h->vcpu->regs.cr4 : 0;
+}
+
+/* Not asked: keys. With CR0.WP=1 and EFER.NXE=1 always. */
 static bool hw_permits(const struct host *h, const struct hw_walk *walk, access_bits access)
 {
-	uint64_t cr4 = h->vcpu->regs.cr4;
 	bool user_page = walk->all & X86_PTE_U;
 
 	if ((access & X86_PF_W) && !(walk->all & X86_PTE_W))
@@ -371,8 +471,36 @@ static bool hw_permits(const struct host *h, const struct hw_walk *walk, access_
 	if (access & X86_PF_U)
 		return user_page;
 	if (access & X86_PF_I)
-		return !user_page || !(cr4 & X86_CR4_SMEP);
-	return !user_page || !(cr4 & X86_CR4_SMAP) || (access & ACCESS_AC);
+		return !user_page || !(hw_cr4(h) & X86_CR4_SMEP);
+	if ((access & ACCESS_AC) && !(access & HOST_IMPLICIT))
+		return true;
+	return !user_page || !(hw_cr4(h) & X86_CR4_SMAP);
+}
+
+/* SDM 3A "Protection Keys". */
+static bool hw_key_permits(const struct host *h, const struct hw_walk *walk, access_bits access)
+{
+	bool user_page = walk->all & X86_PTE_U;
+	unsigned key = (unsigned)(*walk->entry[walk->leaf_level] >> X86_PTE_PK_SHIFT & 15);
+	uint32_t rights = (user_page ? h->pkru : h->pkrs) >> 2 * key & 3;
+
+	if ((access & X86_PF_I) || !(h->vcpu->regs.efer & X86_EFER_LMA))
+		return true;
+	if (!(hw_cr4(h) & (user_page ? X86_CR4_PKE : X86_CR4_PKS)))
+		return true;
+	if (!user_page && (access & X86_PF_U))
+		return true;
+	return !(rights & 1) && !((rights & 2) && (access & X86_PF_W));
+}
+
+static void hw_set_ad(const struct hw_walk *walk, access_bits access)
+{
+	for (unsigned level = MAX_LEVEL; level >= walk->leaf_level; level--) {
+		if (walk->entry[level])
+			*walk->entry[level] |= X86_PTE_A;
+	}
+	if (access & X86_PF_W)
+		*walk->entry[walk->leaf_level] |= X86_PTE_D;
 }
 
 struct host_result host_access(struct host *h, umbra_gva gva, access_bits access)
@@ -380,22 +508,24 @@ struct host_result host_access(struct host *h, umbra_gva gva, access_bits access
 	struct host_result result = {.outcome = UMBRA_RESUME};
 
 	for (; result.faults <= FAULTS_MAX; result.faults++) {
-		struct umbra_page_fault fault = {.gva = gva, .ac = access & ACCESS_AC};
+		struct umbra_page_fault fault = {.gva = gva,
+			.error_code = access & (X86_PF_W | X86_PF_U | X86_PF_I),
+			.cpl = access & X86_PF_U ? 3 : 0,
+			.ac = access & (ACCESS_AC | HOST_IMPLICIT),
+			.pkru = h->pkru,
+			.pkrs = h->pkrs};
 		struct hw_walk walk;
-		bool present = hw_walk(h, gva, &walk);
 
-		if (present && hw_permits(h, &walk, access)) {
-			for (unsigned level = 4; level >= walk.leaf_level; level--) {
-				if (walk.entry[level])
-					*walk.entry[level] |= X86_PTE_A;
+		if (hw_walk(h, gva, &walk)) {
+			bool key = hw_key_permits(h, &walk, access);
+
+			if (key && hw_permits(h, &walk, access)) {
+				hw_set_ad(&walk, access);
+				result.hpa = walk.hpa;
+				return result;
 			}
-			if (access & X86_PF_W)
-				*walk.entry[walk.leaf_level] |= X86_PTE_D;
-			result.hpa = walk.hpa;
-			return result;
+			fault.error_code |= X86_PF_P | (key ? 0 : X86_PF_PK);
 		}
-		fault.error_code = (access & (X86_PF_W | X86_PF_U | X86_PF_I)) | present;
-		fault.cpl = access & X86_PF_U ? 3 : 0;
 		result.outcome = umbra_page_fault(h->vcpu, &fault, &result.exit);
 		host_check(h);
 		if (result.outcome != UMBRA_RESUME) {

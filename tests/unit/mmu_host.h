@@ -41,6 +41,18 @@
 #define GPTE_RW (GPTE_RO | X86_PTE_W)
 #define GPTE_AD (X86_PTE_A | X86_PTE_D)
 
+/* A bit of host_access() beside those of access_bits: EFLAGS.AC is 1, but the supervisor's access
+ * is an implicit one, to which SMAP applies all the same. */
+#define HOST_IMPLICIT (1u << 9)
+
+enum host_mode {
+	HOST_UNPAGED,
+	HOST_2LEVEL,
+	HOST_PAE,
+	HOST_4LEVEL,
+	HOST_5LEVEL,
+};
+
 struct host_config {
 	struct umbra_policy policy;
 	unsigned pool_pages; /* zero means 128 */
@@ -54,7 +66,7 @@ struct host_config {
 struct host {
 	struct host *next;
 	struct umbra_vm *vm;
-	struct umbra_vcpu *vcpu; /* the first */
+	struct umbra_vcpu *vcpu; /* that all below is done on: at first the first */
 	struct umbra_host services;
 	struct host_config config;
 
@@ -65,6 +77,8 @@ struct host {
 
 	uint64_t root; /* gfn of the guest's first root */
 	uint64_t next_table;
+	unsigned levels;     /* of tables with 8-byte entries, as host_map() makes them */
+	uint32_t pkru, pkrs; /* the processor's */
 
 	unsigned flush_all, flush_vcpu, flush_gva; /* calls */
 	uint64_t created_before_flush; /* shadow pages, when the first of them was asked for */
@@ -96,7 +110,7 @@ void host_free(struct host *h);
 /* The guest table (or data page) @gfn of RAM or ROM, as words. */
 uint64_t *host_words(struct host *h, uint64_t gfn);
 /* Where a word of RAM is for the guest. */
-umbra_gpa host_gpa(const struct host *h, const uint64_t *entry);
+umbra_gpa host_gpa(const struct host *h, const void *entry);
 /* A zeroed frame. */
 uint64_t host_new_table(struct host *h);
 /* The guest entry for @gva at @level below @root; NULL if the tables do not reach there. */
@@ -105,24 +119,33 @@ uint64_t *host_gpte(struct host *h, uint64_t root, umbra_gva gva, unsigned level
  * table. */
 uint64_t host_map(struct host *h, uint64_t root, umbra_gva gva, unsigned level, uint64_t gpte);
 uint64_t gpte_of(uint64_t gfn, uint64_t bits);
+/* The same for the 4-byte entries of 2-level paging: levels 2 and 1. */
+uint32_t *host_gpte32(struct host *h, uint64_t root, umbra_gva gva, unsigned level);
+uint64_t host_map32(struct host *h, uint64_t root, umbra_gva gva, unsigned level, uint64_t gpte);
 
 /* ---- events ---- */
 
-/* Long mode with @root, CR0.WP=1 and no protection features; then changes of single registers. */
+/* The registers of @mode with @root, CR0.WP=1, EFER.NXE=1, CR4.PSE=1 and no protection features. */
+struct umbra_paging_regs host_mode_regs(enum host_mode mode, uint64_t root);
+/* Load them; host_map() and host_gpte() are about tables of @mode from here on. */
+void host_start_mode(struct host *h, enum host_mode mode, uint64_t root);
+/* 4-level; then changes of single registers within a mode. */
 void host_start(struct host *h, uint64_t root);
+void host_set_regs(struct host *h, const struct umbra_paging_regs *regs);
 void host_regs(struct host *h, uint64_t cr0, uint64_t cr4);
 void host_cr3(struct host *h, uint64_t root);
 void host_invlpg(struct host *h, umbra_gva gva);
 
-/* One access by the processor; a test that makes no progress fails. */
+/* One access by the processor, with its protection keys; a test that makes no progress fails. */
 struct host_result host_access(struct host *h, umbra_gva gva, access_bits access);
 /* As host_access() of a supervisor, but it has to succeed. Returns the guest frame. */
 uint64_t host_read_gfn(struct host *h, umbra_gva gva);
 /* Store a word as the guest, emulating it if the library asks for that. Returns what the access
  * said. */
 struct host_result host_store(struct host *h, umbra_gva gva, uint64_t word);
-/* umbra_guest_write() of an aligned word. */
+/* umbra_guest_write(), of an aligned word or of @n_bytes. */
 void host_write_word(struct host *h, umbra_gpa gpa, uint64_t word);
+void host_write(struct host *h, umbra_gpa gpa, const void *bytes, size_t n_bytes);
 
 /* Fail if an invariant is broken. Every event above does this itself. */
 void host_check(struct host *h);

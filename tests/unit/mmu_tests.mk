@@ -5,7 +5,8 @@ MMU_TEST_CFLAGS := -std=gnu11 -O1 -g -DUMBRA_DEBUG=1 -fno-strict-aliasing -fno-o
 	-fsanitize=address,undefined -fno-sanitize-recover=all $(WARN)
 
 MMU_TEST_DIR  := $(B)/tests/mmu
-MMU_TESTS     := $(addprefix test_mmu_,policy slot walk rmap tree fault flush sync write reclaim root audit)
+MMU_TESTS     := $(addprefix test_mmu_,policy slot walk rmap tree fault flush sync write reclaim root audit \
+	modes narrow halves pae mixed keys)
 MMU_TEST_BINS := $(MMU_TESTS:%=$(MMU_TEST_DIR)/%)
 MMU_TEST_OBJS := $(addprefix $(MMU_TEST_DIR)/,$(MMU_SRCS:.c=.o) tests/unit/mmu_host.o)
 

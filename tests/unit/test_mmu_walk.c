@@ -3,20 +3,9 @@
  * The guest walk: which accesses are allowed, what a fault reports, and which A and D bits are set.
  * Source of what is expected: SDM 3A "Paging", "Access Rights", "Page-Fault Exceptions".
  */
-#include "tests/unit/mmu_host.h"
-
-#include "mmu/src/walk.h"
+#include "tests/unit/mmu_walk_root.h"
 
 #define GVA 0x8080605000ull /* index 1, 2, 3, 5 */
-
-enum { ALLOWED = -1 };
-
-/* As the vCPU would, from the root. Returns ALLOWED or the error code. */
-static int walk_from_root(struct host *h, umbra_gva gva, access_bits access, struct walk *walk)
-{
-	walk_begin(h->vcpu, walk);
-	return walk_guest(h->vcpu, gva, access, walk) ? ALLOWED : (int)walk->error_code;
-}
 
 static int try_access(struct host *h, access_bits access)
 {
@@ -354,8 +343,8 @@ static void a_table_that_cannot_be_written_loses_a_and_d_but_not_the_access(void
 
 /* ---- umbra_translate(), which looks without touching ---- */
 
-static bool look_up(struct host *h, umbra_gva gva, uint32_t access, umbra_gpa *gpa,
-	struct umbra_exit *out)
+static bool look_up(
+	struct host *h, umbra_gva gva, uint32_t access, umbra_gpa *gpa, struct umbra_exit *out)
 {
 	struct umbra_page_fault looked_up = {
 		.gva = gva, .error_code = access, .cpl = access & X86_PF_U ? 3 : 0};
