@@ -10,12 +10,6 @@
 	8u /* entries whose A bit is looked at: a shared kernel table has thousands                \
 	    */
 
-/* PDPTEs have no A: what hangs below those in use counts as used. */
-static bool in_use_root(const struct shadow_page *parent)
-{
-	return parent->roots && (parent->role & ROLE_PAE_ROOT);
-}
-
 /*
  * Was @page used since it was last asked? The processor sets A in the link it walks through. It may
  * hold the link in a paging-structure cache and so not set A again: then a used page looks unused,
@@ -29,11 +23,13 @@ static bool test_and_clear_used(struct umbra_vm *vm, uint32_t page)
 
 	sp->used = false;
 	for (unsigned n = 0; ref && n < PARENTS_ASKED; n++, ref = ref_link(vm, ref)->next)
-		used |= set_clear_accessed(vm, ref) || in_use_root(&vm->pages[ref_page(ref)]);
+		used |= set_clear_accessed(vm, ref);
 	return used;
 }
 
-/* Links cost a lookup each at least, leaves are prefetched again by the group. */
+/* Upper pages cost more than any of the last level: so those below PDPTEs, which have no A that
+ * would tell of their use, go last all the same. Links cost a lookup each at least, leaves are
+ * prefetched again by the group. */
 static unsigned rebuild_cost(const struct shadow_page *sp)
 {
 	return page_level(sp) > 1 && sp->parents ? ENTRIES + sp->n_present : sp->n_present;

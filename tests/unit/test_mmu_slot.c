@@ -262,7 +262,7 @@ static void creation_refuses_what_breaks_its_contract(void **state)
 	struct {
 		struct umbra_config config;
 		enum umbra_status expect;
-	} cases[18];
+	} cases[20];
 
 	no_flush.flush_tlb = NULL;
 	no_panic.panic = NULL;
@@ -287,8 +287,11 @@ static void creation_refuses_what_breaks_its_contract(void **state)
 	cases[14].config.policy.prefetch = 3;
 	cases[15].config.policy.pool = UMBRA_POOL_MIN - 1;
 	cases[16].config.policy.oos = (enum umbra_oos)9;
-	cases[17].config.meta_bytes--;
-	cases[17].expect = UMBRA_NO_MEMORY;
+	/* Above 4 GiB, with the last page or all. */
+	cases[17].config.tables_hpa = (1ull << 32) - 63 * X86_PAGE_SIZE;
+	cases[18].config.tables_hpa = 1ull << 40;
+	cases[19].config.meta_bytes--;
+	cases[19].expect = UMBRA_NO_MEMORY;
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		print_message("  case %zu\n", i);
 		assert_int_equal(umbra_vm_create(&cases[i].config, &vm), cases[i].expect);
