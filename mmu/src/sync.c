@@ -100,6 +100,29 @@ static bool may_change(const struct umbra_vm *vm, unsigned level, uint64_t spte,
 	return spte_is_leaf(spte, level) || !vm->n_unsync || !((now ^ spte) & SPTE_RIGHTS);
 }
 
+/* What mprotect(), fork() and scans of A and D change in an entry that stays; and the bits that are
+ * ignored in every format. */
+#define ONLY_RIGHTS (X86_PTE_W | X86_PTE_U | X86_PTE_A | X86_PTE_D | 0xe00)
+
+/* sync_entry() for a change of no more than that, of a last-level entry that stands. Returns false
+ * if it is something else. */
+static inline bool sync_rights(struct umbra_vm *vm, uint32_t page, unsigned index, uint64_t gpte)
+{
+	uint32_t role = vm->pages[page].role;
+	uint64_t spte = set_read(vm, page, index);
+	uint64_t now = (spte & ~SPTE_RIGHTS) | spte_rights(role, gpte, true);
+
+	if (!spte || (role & ROLE_LEVEL) > 1 || !(gpte & X86_PTE_A) ||
+		((gpte ^ vm->snapshots[page][index]) & ~(uint64_t)ONLY_RIGHTS))
+		return false;
+	if ((now & ~spte & X86_PTE_W) && !tree_may_write(vm, gpte_gfn(gpte, 1), 1))
+		now &= ~X86_PTE_W;
+	vm->stale_writable |= spte & ~now & X86_PTE_W;
+	vm->snapshots[page][index] = gpte;
+	set_bits(vm, page, index, now);
+	return true;
+}
+
 void sync_entry(struct umbra_vm *vm, uint32_t page, unsigned index, uint64_t gpte)
 {
 	struct shadow_page *sp = &vm->pages[page];
@@ -185,8 +208,9 @@ bool sync_page(struct umbra_vm *vm, uint32_t page)
 
 			if (gpte != snapshot[i]) {
 				vm->stats.mmu_sync_changed++;
-				sync_entry(vm, page, i, gpte);
 				changed = true;
+				if (!sync_rights(vm, page, i, gpte))
+					sync_entry(vm, page, i, gpte);
 			}
 		}
 	}
