@@ -15,10 +15,10 @@
 #include "write.h"
 
 static enum umbra_outcome inject(
-	struct umbra_vm *vm, umbra_gva gva, const struct walk *walk, struct umbra_exit *out)
+	struct umbra_vm *vm, umbra_gva gva, uint32_t code, struct umbra_exit *out)
 {
 	vm->stats.pf_guest++;
-	*out = (struct umbra_exit){.vector = X86_PF, .error_code = walk->error_code, .gva = gva};
+	*out = (struct umbra_exit){.vector = X86_PF, .error_code = code, .gva = gva};
 	return UMBRA_INJECT;
 }
 
@@ -45,43 +45,45 @@ static bool unmappable(const struct umbra_vcpu *vcpu, const struct umbra_page_fa
 /*
  * A supervisor's access to a user page that EFLAGS.AC=1 allows under SMAP may have been an implicit
  * one (to a descriptor table, say), which it does not allow: the hardware knows, its error code
- * does not tell. Returns true if that would change the outcome; then walk->error_code is the
- * fault's.
+ * does not tell. Returns the code of the fault that it is then, 0 if it is none either way.
  */
-static bool only_if_explicit(const struct umbra_vcpu *vcpu, access_bits access, struct walk *walk)
+static uint32_t code_if_implicit(
+	const struct umbra_vcpu *vcpu, access_bits access, const struct walk *walk)
 {
-	return vcpu->smap && (access & ACCESS_AC) && !(access & (X86_PF_U | X86_PF_I)) &&
-	       !walk_judge(vcpu, access & ~(access_bits)ACCESS_AC, walk);
+	if (!vcpu->smap || !(access & ACCESS_AC) || (access & (X86_PF_U | X86_PF_I)))
+		return 0;
+	return walk_judge(vcpu, access & ~(access_bits)ACCESS_AC, walk);
 }
 
 /*
  * Nothing was to be done, yet the hardware faulted. Mostly it used a translation that has gone from
  * its TLB since. But if the same fault comes again, and no entry has changed in between, then the
- * access was an implicit one.
+ * access was an implicit one. Returns as above.
  */
-static bool was_implicit(
-	struct umbra_vcpu *vcpu, umbra_gva gva, access_bits access, struct walk *walk)
+static uint32_t was_implicit(
+	struct umbra_vcpu *vcpu, umbra_gva gva, access_bits access, const struct walk *walk)
 {
+	uint32_t code = code_if_implicit(vcpu, access, walk);
 	uint64_t changes = vcpu->vm->changes;
 	bool again = vcpu->suspect == gva && vcpu->suspect_changes == changes;
 
-	if (!only_if_explicit(vcpu, access, walk))
-		return false;
+	if (!code)
+		return 0;
 	vcpu->suspect = gva;
 	vcpu->suspect_changes = again ? 0 : changes;
-	return again;
+	return again ? code : 0;
 }
 
 /* The host performs the access at @gpa. Whether it was implicit it can see from the instruction. */
 static void hand_over(const struct umbra_vcpu *vcpu, umbra_gva gva, access_bits access,
-	struct walk *walk, struct umbra_exit *out)
+	const struct walk *walk, struct umbra_exit *out)
 {
 	*out = (struct umbra_exit){
-		.gpa = walk->gfn << X86_PAGE_SHIFT | gva % X86_PAGE_SIZE, .gva = gva};
-	if (only_if_explicit(vcpu, access, walk)) {
-		out->vector = X86_PF;
-		out->error_code = walk->error_code;
-	}
+		.error_code = code_if_implicit(vcpu, access, walk),
+		.gva = gva,
+		.gpa = walk->gfn << X86_PAGE_SHIFT | gva % X86_PAGE_SIZE,
+	};
+	out->vector = out->error_code ? X86_PF : 0;
 }
 
 /*
@@ -96,12 +98,13 @@ static enum umbra_outcome look(struct umbra_vcpu *vcpu, const struct umbra_page_
 	access_bits access = mode_access(vcpu, fault);
 	bool emulate = false;
 	bool ad_set;
+	uint32_t code;
 	struct target target;
 	struct walk walk;
 
 	tree_descend(vcpu, gva, &walk);
 	if (!walk_guest(vcpu, gva, access, &walk))
-		return inject(vm, gva, &walk, out);
+		return inject(vm, gva, walk.error_code, out);
 	ad_set = walk_set_ad(&walk, access);
 	if (UNLIKELY(walk.narrow))
 		sync_wide_views(vm, &walk);
@@ -129,7 +132,8 @@ static enum umbra_outcome look(struct umbra_vcpu *vcpu, const struct umbra_page_
 		return UMBRA_RESUME;
 	}
 	vm->stats.pf_spurious++;
-	return was_implicit(vcpu, gva, access, &walk) ? inject(vm, gva, &walk, out) : UMBRA_RESUME;
+	code = was_implicit(vcpu, gva, access, &walk);
+	return code ? inject(vm, gva, code, out) : UMBRA_RESUME;
 }
 
 enum umbra_outcome umbra_page_fault(

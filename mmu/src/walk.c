@@ -38,26 +38,25 @@ static bool permitted(const struct umbra_vcpu *vcpu, access_bits access, uint64_
 }
 
 /* SDM 3A "Protection Keys". */
-static bool key_denies(access_bits access, const struct walk *walk)
+static bool key_denies(access_bits access, uint64_t all, uint64_t leaf)
 {
-	unsigned keys = walk->all & X86_PTE_U ? ACCESS_USER_KEYS : ACCESS_SUPERVISOR_KEYS;
+	unsigned keys = all & X86_PTE_U ? ACCESS_USER_KEYS : ACCESS_SUPERVISOR_KEYS;
 
-	return access >> (keys + gpte_key(walk->gpte[walk->leaf_level])) & 1;
+	return access >> (keys + gpte_key(leaf)) & 1;
 }
 
 /* SDM 3A "Page-Fault Exceptions": PK tells of the key whether or not another right failed too. */
-static inline bool judge(const struct umbra_vcpu *vcpu, access_bits access, struct walk *walk)
+static inline uint32_t judge(const struct umbra_vcpu *vcpu, access_bits access, uint64_t all,
+	uint64_t any, uint64_t leaf)
 {
-	bool allowed = permitted(vcpu, access, walk->all, walk->any);
-
-	if (UNLIKELY(access >> ACCESS_USER_KEYS) && key_denies(access, walk))
-		return fault(vcpu, access, X86_PF_P | X86_PF_PK, walk);
-	return allowed || fault(vcpu, access, X86_PF_P, walk);
+	if (UNLIKELY(access >> ACCESS_USER_KEYS) && key_denies(access, all, leaf))
+		return reported(vcpu, access) | X86_PF_P | X86_PF_PK;
+	return permitted(vcpu, access, all, any) ? 0 : reported(vcpu, access) | X86_PF_P;
 }
 
-bool walk_judge(const struct umbra_vcpu *vcpu, access_bits access, struct walk *walk)
+uint32_t walk_judge(const struct umbra_vcpu *vcpu, access_bits access, const struct walk *walk)
 {
-	return judge(vcpu, access, walk);
+	return judge(vcpu, access, walk->all, walk->any, walk->gpte[walk->leaf_level]);
 }
 
 /* The 4-byte entry for @gva at @level of @table. */
@@ -118,7 +117,8 @@ static inline __attribute__((always_inline)) bool walk_tables(const struct umbra
 	walk->any = any;
 	walk->leaf_level = level;
 	walk->gfn = (gfn & ~within) | (gva >> X86_PAGE_SHIFT & within);
-	return judge(vcpu, access, walk);
+	walk->error_code = judge(vcpu, access, all, any, walk->gpte[level]);
+	return !walk->error_code;
 }
 
 static __attribute__((noinline)) bool walk_narrow(

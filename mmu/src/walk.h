@@ -36,8 +36,9 @@ struct walk {
 bool walk_guest(
 	const struct umbra_vcpu *vcpu, umbra_gva gva, access_bits access, struct walk *walk);
 
-/* The second half of walk_guest(), for a walk that found its leaf: do the rights allow @access? */
-bool walk_judge(const struct umbra_vcpu *vcpu, access_bits access, struct walk *walk);
+/* The second half of walk_guest(), for a walk that found its leaf. Returns 0 if the rights allow
+ * @access, else the error code. */
+uint32_t walk_judge(const struct umbra_vcpu *vcpu, access_bits access, const struct walk *walk);
 
 /*
  * Set A in every entry read and, for a write, D in the last, atomically in guest memory.
