@@ -36,6 +36,7 @@ install: all
 	install -m 644 $(B)/umbra-hv.bin $(DATA)/
 	install -m 644 $(addprefix $(B)/guest/,vmlinuz initrd.cpio.gz) $(DATA)/guest/
 	install -m 755 $(B)/guest/bootclock $(DATA)/guest/
+	for file in $(wildcard $(GUESTS)); do install -m 644 $$file $(DATA)/guest/; done
 	printf '%s\n' 'Name: umbra' 'Description: the x86 MMU in software (shadow paging)' \
 		'Version: $(UMBRA_VERSION)' 'Cflags: -I$(PREFIX)/include' \
 		'Libs: -L$(PREFIX)/lib -lumbra' > $(DESTDIR)$(PREFIX)/lib/pkgconfig/umbra.pc
@@ -46,5 +47,8 @@ help:
 	@echo 'make            build the library, the hypervisor, the lab, the guest images and build/umbra'
 	@echo 'make run        boot Linux under Umbra (a shell; without a terminal a short demonstration)'
 	@echo 'make test       run every test'
+	@echo 'make guests     also the 32-bit guests: umbra run --kernel i686-pae, or i686; memtest86+'
+	@echo 'make test-guests  boot kernels of every paging mode, under all kinds of paging'
+	@echo 'make test-bochs  task switches, on Bochs'
 	@echo 'make install    install the library and the command (PREFIX, DESTDIR)'
 	@echo 'make clean      remove build/'

@@ -52,6 +52,7 @@ $(GUEST)/busybox: | $(B)/.deps $(GUEST)/vmlinuz
 
 $(GUEST)/initrd.cpio.gz: scripts/make-initrd $(GUEST)/busybox $(GUEST)/init $(GUEST_BIN)
 	@echo "  INITRD  $@"
-	@scripts/make-initrd $@ $(GUEST)/busybox $(GUEST)/init $(GUEST_BIN)
+	@scripts/make-initrd $@ $(GUEST)/busybox $(GUEST)/busybox $(GUEST)/init $(GUEST_BIN)
 
 -include $(GUEST_INIT_OBJ:.o=.d) $(GUEST_BENCH_OBJ:.o=.d)
+include guest/i686.mk

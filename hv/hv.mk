@@ -21,7 +21,9 @@ HV_SRCS += \
 	hv/core/trap.c \
 	hv/core/trap_entry.S \
 	hv/guest/linux.c \
-	hv/guest/linux_image.c
+	hv/guest/linux_image.c \
+	hv/guest/multiboot.c \
+	hv/guest/multiboot_image.c
 
 # No SSE (its registers are the guest's), no red zone (traps use the current stack).
 HV_CFLAGS := -std=gnu11 -O2 -g -flto=auto -ffreestanding -fno-pic -fno-pie -mcmodel=kernel \

@@ -43,7 +43,7 @@ echo 'no kernel' >"$dir/text"
 
 expect 'no 64-bit mode' -cpu qemu32 -m 128 -initrd "$kernel"
 expect 'no guest kernel: start with -initrd' -cpu EPYC,+svm -m 128
-reject 'not a Linux bzImage' 128 '' "$dir/text"
+reject 'neither a Linux bzImage nor a multiboot 1 kernel' 128 '' "$dir/text"
 reject 'it is cut short' 128 '' "$dir/short"
 reject 'no room for the hypervisor: it needs 40 MiB' 48 '' "$kernel"
 reject 'no room for the hypervisor: it needs 2047 MiB' 128 reserve=2047 "$kernel"

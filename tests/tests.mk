@@ -3,3 +3,5 @@
 include tests/unit/mmu_tests.mk
 include tests/unit/port_example.mk
 include tests/system/system_tests.mk
+include tests/guest/guest_tests.mk
+include tests/bochs/bochs_tests.mk

@@ -19,6 +19,7 @@ struct bench {
 	const char *ops;
 	const char *rows;
 	const char *json_path;
+	const char *against_path;
 	unsigned n_repeat;
 
 	bool chosen[BENCH_ROWS]; /* by enum paging */
@@ -52,6 +53,12 @@ static const struct option_row bench_options[] = {
 		.offset = offsetof(struct bench, json_path),
 		.argument = "FILE",
 		.help = "write all results here too"},
+	{.name = "against",
+		.kind = OPTION_TEXT,
+		.offset = offsetof(struct bench, against_path),
+		.argument = "FILE",
+		.help = "compare with another run, written by --json: a column more says how many\n"
+			"times the ratio there the ratio here is"},
 	{.name = NULL},
 };
 
@@ -157,6 +164,12 @@ static int measure(struct bench *bench)
 	struct bench_results results = {0};
 	int first_failure = EXIT_OK;
 
+	if (bench->against_path)
+		first_failure = bench_load_against(&results, bench->against_path);
+	if (first_failure != EXIT_OK) {
+		bench_free(&results);
+		return first_failure;
+	}
 	for (unsigned i = 0; i < BENCH_ROWS && first_failure < EXIT_BY_SIGNAL; i++) {
 		unsigned row = bench_row_order[i];
 		int code = bench->chosen[row] ? measure_row(bench, &results, row) : EXIT_OK;

@@ -36,6 +36,7 @@ struct bench_results {
 	struct bench_cell **cells; /* in order of first measurement */
 	size_t n_cells;
 	char qemu_version[32];
+	json_t *against; /* a file of bench_write() to compare with; NULL: none */
 };
 
 /* The operation that this side adds: from switching on to the guest's first command. */
@@ -73,6 +74,12 @@ void bench_free(struct bench_results *results);
 
 /* Value / value in row none of the same operation; 0 if there is none. */
 double bench_ratio(const struct bench_results *results, const struct bench_cell *cell);
+
+/* Use the results in file @path, from another run's bench_write(), for bench_against().
+ * Returns EXIT_OK, or EXIT_NO_FILE or EXIT_BAD_FILE after saying why. */
+int bench_load_against(struct bench_results *results, const char *path);
+/* bench_ratio() / that of the same operation and row in the other run; 0 if there is no such. */
+double bench_against(const struct bench_results *results, const struct bench_cell *cell);
 
 /* The table, a line an operation. @rows: which rows, in order, 0/1 by enum paging. */
 void bench_print(FILE *to, const struct bench_results *results, const bool *rows);

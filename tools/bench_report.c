@@ -4,6 +4,7 @@
 #include "tools/bench.h"
 
 #include "tools/bytes.h"
+#include "tools/paths.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -68,12 +69,21 @@ static void print_header(FILE *to, const struct bench_results *results, const bo
 			continue;
 		fprintf(to, " %10s", paging_names[bench_row_order[i]]);
 		if (bench_row_order[i] != PAGING_NONE)
-			fprintf(to, " %8s %8s", "ratio", "exits");
+			fprintf(to, " %8s%s %8s", "ratio", results->against ? "  against" : "",
+				"exits");
 	}
 	fprintf(to, "%s\n",
 		rows[PAGING_SHADOW] ? "  exits by kind (shadow)"
 		: rows[PAGING_NPT]  ? "  exits by kind (npt)"
 				    : "");
+}
+
+static void print_ratio(FILE *to, double ratio)
+{
+	if (ratio > 0)
+		fprintf(to, " %8.2f", ratio);
+	else
+		fprintf(to, " %8s", "-");
 }
 
 static void print_cell(
@@ -86,10 +96,9 @@ static void print_cell(
 	fprintf(to, " %10s", text);
 	if (row == PAGING_NONE)
 		return;
-	if (cell && bench_ratio(results, cell) > 0)
-		fprintf(to, " %8.2f", bench_ratio(results, cell));
-	else
-		fprintf(to, " %8s", "-");
+	print_ratio(to, cell ? bench_ratio(results, cell) : 0);
+	if (results->against)
+		print_ratio(to, cell ? bench_against(results, cell) : 0);
 	if (cell && cell->by_kind)
 		fprintf(to, " %8.2f", cell->total);
 	else
@@ -126,6 +135,8 @@ static json_t *cell_json(const struct bench_results *results, const struct bench
 		paging_names[cell->row], "clock", cell->clock, "value", cell->value);
 
 	json_object_set_new(object, "ratio", ratio > 0 ? json_real(ratio) : json_null());
+	if (bench_against(results, cell) > 0)
+		json_object_set_new(object, "against", json_real(bench_against(results, cell)));
 	if (cell->by_kind) {
 		json_object_set_new(object, "exits", json_real(cell->total));
 		json_object_set(object, "exits_by", cell->by_kind);
@@ -142,9 +153,10 @@ int bench_write(FILE *to, const struct bench_results *results, const struct mach
 	for (size_t i = 0; i < results->n_cells; i++)
 		if (results->cells[i]->n_values > 0)
 			json_array_append_new(list, cell_json(results, results->cells[i]));
-	root = json_pack("{s:{s:s,s:s,s:s,s:s,s:i,s:b,s:s},s:o}", "machine", "umbra", UMBRA_VERSION,
-		"qemu", results->qemu_version, "cpu", config_cpu(config), "accel",
-		accel_names[config->accel], "mem_mib", (int)config->mem_mib, "icount",
+	root = json_pack("{s:{s:s,s:s,s:s,s:s,s:s,s:i,s:b,s:s},s:o}", "machine", "umbra",
+		UMBRA_VERSION, "qemu", results->qemu_version, "kernel",
+		config->kernel ? config->kernel : PATH_KERNEL_DEFAULT, "cpu", config_cpu(config),
+		"accel", accel_names[config->accel], "mem_mib", (int)config->mem_mib, "icount",
 		config->icount, "policy", config->policy, "results", list);
 	failed = !root || json_dumpf(root, to, JSON_INDENT(2) | JSON_REAL_PRECISION(12)) != 0 ||
 		 fputc('\n', to) == EOF || fflush(to) != 0;

@@ -3,9 +3,11 @@
 #include "tools/bench.h"
 
 #include "tools/bytes.h"
+#include "tools/say.h"
 
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 const unsigned bench_row_order[BENCH_ROWS] = {PAGING_NONE, PAGING_NPT, PAGING_SHADOW};
 
@@ -122,8 +124,44 @@ double bench_ratio(const struct bench_results *results, const struct bench_cell 
 	return native && native->value > 0 ? cell->value / native->value : 0;
 }
 
+int bench_load_against(struct bench_results *results, const char *path)
+{
+	json_error_t error;
+
+	if (access(path, R_OK) != 0) {
+		say_error("cannot read %s (%m); check the name given with --against", path);
+		return EXIT_NO_FILE;
+	}
+	results->against = json_load_file(path, 0, &error);
+	if (json_is_array(json_object_get(results->against, "results")))
+		return EXIT_OK;
+	say_error("%s is not what umbra bench --json writes; measure again, and give that file to "
+		  "--against",
+		path);
+	return EXIT_BAD_FILE;
+}
+
+double bench_against(const struct bench_results *results, const struct bench_cell *cell)
+{
+	const json_t *other;
+	size_t i;
+
+	json_array_foreach(json_object_get(results->against, "results"), i, other)
+	{
+		const char *op = json_string_value(json_object_get(other, "op"));
+		const char *row = json_string_value(json_object_get(other, "row"));
+		double ratio = json_number_value(json_object_get(other, "ratio"));
+
+		if (op && row && ratio > 0 && strcmp(op, cell->op) == 0 &&
+			strcmp(row, paging_names[cell->row]) == 0)
+			return bench_ratio(results, cell) / ratio;
+	}
+	return 0;
+}
+
 void bench_free(struct bench_results *results)
 {
+	json_decref(results->against);
 	for (size_t i = 0; i < results->n_cells; i++) {
 		json_decref(results->cells[i]->exits);
 		json_decref(results->cells[i]->by_kind);

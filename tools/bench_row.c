@@ -121,6 +121,8 @@ static void on_line(void *who, char *line)
 		if (row->part.exits)
 			bench_add_exits(
 				bench_cell(row->results, name, paging), row->part.exits, number);
+		else if (row->boot->config->marks)
+			progress(row, "its exits are not known: the hypervisor's marks were lost");
 		forget_part(&row->part);
 	} else if (line[0] != '#' && line[0] != '\0') {
 		fprintf(stderr, "  %s: the guest says: %s\n", row->boot->label, line);
@@ -196,7 +198,7 @@ static int make_archive(struct bytes *archive, const struct bench_boot *boot)
 
 	command_words(&words, boot);
 	if (boot->with_boot && boot->config->icount)
-		code = image_clocked_archive(archive, words.word);
+		code = image_clocked_archive(archive, boot->config, words.word);
 	else
 		image_command_archive(archive, words.word);
 	words_free(&words);

@@ -10,7 +10,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Linux system call numbers, x86-64. */
+/* How Linux is called, and where it starts us: its stack is begin()'s argument. */
+#ifdef __x86_64__
 enum {
 	SYSTEM_WRITE = 1,
 	SYSTEM_EXECVE = 59,
@@ -27,6 +28,36 @@ static long system_call(long number, long a, const void *b, const void *c)
 			 : "rcx", "r11", "memory");
 	return result;
 }
+
+__asm__(".globl _start\n"
+	"_start: mov %rsp, %rdi\n"
+	"	and $-16, %rsp\n"
+	"	call begin\n");
+#else
+enum {
+	SYSTEM_EXIT = 1,
+	SYSTEM_WRITE = 4,
+	SYSTEM_EXECVE = 11,
+};
+
+static long system_call(long number, long a, const void *b, const void *c)
+{
+	long result;
+
+	__asm__ volatile("int $0x80"
+			 : "=a"(result)
+			 : "a"(number), "b"(a), "c"(b), "d"(c)
+			 : "memory");
+	return result;
+}
+
+__asm__(".globl _start\n"
+	"_start: mov %esp, %eax\n"
+	"	and $-16, %esp\n"
+	"	sub $12, %esp\n"
+	"	push %eax\n"
+	"	call begin\n");
+#endif
 
 static uint64_t read_clock(void)
 {
@@ -66,8 +97,3 @@ __attribute__((used)) static void begin(long *stack)
 		system_call(SYSTEM_EXECVE, (long)argv[1], argv + 1, argv + stack[0] + 1);
 	system_call(SYSTEM_EXIT, stack[0] > 1 ? 127 : 0, NULL, NULL);
 }
-
-__asm__(".globl _start\n"
-	"_start: mov %rsp, %rdi\n"
-	"	and $-16, %rsp\n"
-	"	call begin\n");

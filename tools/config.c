@@ -27,19 +27,23 @@ const struct option_row machine_options[] = {
 	{.name = "kernel",
 		.kind = OPTION_TEXT,
 		FIELD(kernel),
-		.argument = "FILE",
-		.help = "a Linux bzImage or a multiboot ELF kernel (default: the build's)"},
+		.argument = "KERNEL",
+		.help = "the file of a Linux bzImage or multiboot1 kernel, or the name of one of\n"
+			"the build's: amd64 (default), and after make guests i686-pae and i686"},
 	{.name = "initrd",
 		.kind = OPTION_LIST,
 		FIELD(initrds),
 		.argument = "FILE",
-		.help = "initial file system (default: the build's); repeatable: archives are\n"
-			"joined, a multiboot kernel gets each as a module"},
+		.help = "initial file system (default: the build's, 32-bit for a 32-bit kernel);\n"
+			"repeatable: archives are joined, a multiboot kernel gets each as a\n"
+			"module, with what follows a space as its words"},
 	{.name = "append",
 		.kind = OPTION_TEXT,
 		FIELD(append),
 		.argument = "TEXT",
-		.help = "more words for the guest kernel's command line"},
+		.help = "more words for a Linux kernel's command line; all of a multiboot "
+			"kernel's,\n"
+			"after its name"},
 	{.name = "mem",
 		.kind = OPTION_NUMBER,
 		FIELD(mem_mib),
@@ -85,7 +89,8 @@ const struct option_row machine_options[] = {
 	{.name = "measure",
 		.kind = OPTION_FLAG,
 		FIELD(measure),
-		.help = "time the hypervisor's exits: \"exit_cost\" in the statistics, in instructions\n"
+		.help = "time the hypervisor's exits: \"exit_cost\" in the statistics, in "
+			"instructions\n"
 			"with --icount"},
 	{.name = "log",
 		.kind = OPTION_TEXT,

@@ -46,8 +46,12 @@ static bool read_file(struct bytes *to, const char *path, size_t max_bytes, cons
 	return n_bytes >= 0;
 }
 
-#define HINT_OPTION "check the name given with --kernel or --initrd"
+#define HINT_OPTION "check the name given with --initrd"
+#define HINT_KERNEL "give --kernel a file, or one of " PATH_KERNEL_NAMES
 #define HINT_BUILD  "run make, or set UMBRA_DATA to the directory of Umbra's files"
+#define HINT_GUESTS                                                                                \
+	"run make guests (32-bit kernels are not made without it), or set UMBRA_DATA to the "      \
+	"directory of Umbra's files"
 
 static const char *keep_fd(struct boot_image *image, int fd, char *name, size_t name_bytes)
 {
@@ -73,37 +77,56 @@ static void module_name(struct boot_image *image, const char *path, char *name, 
 		snprintf(name, name_bytes, "%s", path);
 }
 
-static int check_kernel(
-	struct boot_image *image, const char *path, const struct machine_config *config)
+/* Find and read the kernel that @config names. *@path: its file; the caller frees. */
+static int identify_kernel(struct kernel *kernel, char **path, const struct machine_config *config)
 {
+	const char *name = config->kernel ? config->kernel : PATH_KERNEL_DEFAULT;
+	const char *data = path_kernel_data(name);
+	const char *hint = HINT_KERNEL;
 	struct bytes head = {0};
-	const char *hint = config->kernel ? HINT_OPTION : HINT_BUILD;
-	char name[4096];
+	int code = EXIT_OK;
 
-	if (!read_file(&head, path, KERNEL_HEAD_BYTES, hint)) {
-		bytes_free(&head);
-		return EXIT_NO_FILE;
+	if (data)
+		hint = strcmp(name, PATH_KERNEL_DEFAULT) == 0 ? HINT_BUILD : HINT_GUESTS;
+	*kernel = (struct kernel){.kind = KERNEL_NONE};
+	*path = data ? path_data(data) : copy_text(name);
+	if (!read_file(&head, *path, KERNEL_HEAD_BYTES, hint)) {
+		code = EXIT_NO_FILE;
+	} else {
+		if (bytes_count(&head) > 0)
+			*kernel =
+				kernel_identify((uint8_t *)bytes_front(&head), bytes_count(&head));
+		if (kernel->kind == KERNEL_NONE) {
+			say_error(
+				"%s is no kernel: it has neither a bzImage's \"HdrS\" nor a "
+				"multiboot header; give a Linux bzImage (vmlinuz, not vmlinux) or "
+				"a multiboot1 ELF kernel",
+				*path);
+			code = EXIT_BAD_FILE;
+		}
 	}
-	if (bytes_count(&head) > 0)
-		image->kernel = kernel_identify((uint8_t *)bytes_front(&head), bytes_count(&head));
 	bytes_free(&head);
-	if (image->kernel.kind == KERNEL_NONE) {
-		say_error("%s is no kernel: it has neither a bzImage's \"HdrS\" nor a multiboot "
-			  "header; give a "
-			  "Linux bzImage (vmlinuz, not vmlinux) or a multiboot1 ELF kernel",
-			path);
-		return EXIT_BAD_FILE;
-	}
-	if (image->kernel.elf64 && config->paging == PAGING_NONE) {
+	return code;
+}
+
+static int check_kernel(struct boot_image *image, const struct machine_config *config)
+{
+	char name[4096];
+	char *path;
+	int code = identify_kernel(&image->kernel, &path, config);
+
+	if (code == EXIT_OK && image->kernel.elf64 && config->paging == PAGING_NONE) {
 		say_error("%s is a 64-bit ELF file, which QEMU's multiboot loader refuses; make a "
-			  "32-bit one of "
-			  "it: objcopy -O elf32-i386 IN OUT",
+			  "32-bit one of it: objcopy -O elf32-i386 IN OUT",
 			path);
-		return EXIT_BAD_FILE;
+		code = EXIT_BAD_FILE;
 	}
-	module_name(image, path, name, sizeof(name));
-	image->kernel_name = copy_text(name);
-	return EXIT_OK;
+	if (code == EXIT_OK) {
+		module_name(image, path, name, sizeof(name));
+		image->kernel_name = copy_text(name);
+	}
+	free(path);
+	return code;
 }
 
 /* Put the contents of all of @paths and @archive one after the other. */
@@ -162,44 +185,58 @@ static int prepare_linux(
 	int code;
 
 	if (initrds->count == 0) {
-		char *path = path_data(DATA_INITRD);
+		bool is_32_bit = image->kernel.is_32_bit;
+		char *path = path_data(is_32_bit ? DATA_INITRD_I686 : DATA_INITRD);
 
 		words_add(&default_initrd, path);
 		free(path);
 		initrds = &default_initrd;
-		hint = HINT_BUILD;
+		hint = is_32_bit ? HINT_GUESTS : HINT_BUILD;
 	}
 	code = join(image, initrds, hint, archive, &initrd_bytes);
 	words_free(&default_initrd);
 	return code == EXIT_OK ? check_memory(image, config, initrd_bytes) : code;
 }
 
-static int prepare_multiboot(struct boot_image *image, const struct machine_config *config)
+/* Add module @text: a file, or if there is no such file, one and words for the kernel. */
+static int add_module(struct boot_image *image, const char *text)
 {
+	size_t n_bytes = access(text, R_OK) == 0 ? strlen(text) : strcspn(text, " ");
+	char *path = make_text("%.*s", (int)n_bytes, text);
+	int code = EXIT_OK;
 	char name[4096];
 
-	for (size_t i = 0; i < config->initrds.count; i++) {
-		const char *path = config->initrds.word[i];
+	if (access(path, R_OK) == 0) {
+		char *module;
 
-		if (access(path, R_OK) != 0) {
-			say_error("cannot read %s (%m); " HINT_OPTION, path);
-			return EXIT_NO_FILE;
-		}
 		module_name(image, path, name, sizeof(name));
-		words_add(&image->modules, name);
+		module = make_text("%s%s", name, text + n_bytes);
+		words_add(&image->modules, module);
+		free(module);
+	} else {
+		say_error("cannot read %s (%m); " HINT_OPTION, path);
+		code = EXIT_NO_FILE;
 	}
-	return EXIT_OK;
+	free(path);
+	return code;
+}
+
+static int prepare_multiboot(struct boot_image *image, const struct machine_config *config)
+{
+	int code = EXIT_OK;
+
+	for (size_t i = 0; i < config->initrds.count && code == EXIT_OK; i++)
+		code = add_module(image, config->initrds.word[i]);
+	return code;
 }
 
 int image_prepare(
 	struct boot_image *image, const struct machine_config *config, const struct bytes *archive)
 {
-	char *kernel = config->kernel ? copy_text(config->kernel) : path_data(DATA_KERNEL);
 	int code;
 
 	*image = (struct boot_image){0};
-	code = check_kernel(image, kernel, config);
-	free(kernel);
+	code = check_kernel(image, config);
 	if (code == EXIT_OK && config->paging != PAGING_NONE) {
 		image->hypervisor = path_data(DATA_HYPERVISOR);
 		if (access(image->hypervisor, R_OK) != 0) {
@@ -251,20 +288,28 @@ void image_command_archive(struct bytes *archive, char *const *argv)
 	cpio_end(archive);
 }
 
-int image_clocked_archive(struct bytes *archive, char *const *argv)
+int image_clocked_archive(
+	struct bytes *archive, const struct machine_config *config, char *const *argv)
 {
 	struct bytes program = {0};
-	char *path = path_data(DATA_BOOT_CLOCK);
-	bool read = read_file(&program, path, SIZE_MAX, HINT_BUILD);
+	struct kernel kernel;
+	char *path;
+	int code = identify_kernel(&kernel, &path, config);
 
 	free(path);
-	if (read) {
+	if (code != EXIT_OK)
+		return code;
+	path = path_data(kernel.is_32_bit ? DATA_BOOT_CLOCK_I686 : DATA_BOOT_CLOCK);
+	if (read_file(&program, path, SIZE_MAX, kernel.is_32_bit ? HINT_GUESTS : HINT_BUILD)) {
 		cpio_add(archive, "umbra", CPIO_DIRECTORY, NULL, 0);
 		cpio_add(archive, "umbra/bootclock", CPIO_EXECUTABLE, bytes_front(&program),
 			bytes_count(&program));
 		add_argv(archive, "/umbra/bootclock", argv);
 		cpio_end(archive);
+	} else {
+		code = EXIT_NO_FILE;
 	}
+	free(path);
 	bytes_free(&program);
-	return read ? EXIT_OK : EXIT_NO_FILE;
+	return code;
 }

@@ -36,8 +36,9 @@ void image_free(struct boot_image *image);
 void image_command_archive(struct bytes *archive, char *const *argv);
 /*
  * Lay a program that prints the guest's clock into the archive and put it before the command @argv
- * (see tools/bootclock.c). Returns EXIT_OK, or EXIT_NO_FILE after saying why.
+ * (see tools/bootclock.c). Returns EXIT_OK, or EXIT_NO_FILE or EXIT_BAD_FILE after saying why.
  */
-int image_clocked_archive(struct bytes *archive, char *const *argv);
+int image_clocked_archive(
+	struct bytes *archive, const struct machine_config *config, char *const *argv);
 
 #endif

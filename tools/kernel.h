@@ -22,6 +22,7 @@ struct kernel {
 	enum kernel_kind kind;
 	uint64_t end_bytes; /* KERNEL_LINUX: physical memory up to here is its own while it starts;
 			       0 unknown */
+	bool is_32_bit;     /* KERNEL_LINUX: it runs 32-bit programs only */
 	bool elf64;         /* KERNEL_MULTIBOOT: a 64-bit ELF, which QEMU's own loader refuses */
 };
 

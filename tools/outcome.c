@@ -178,11 +178,19 @@ static const char *death_of(const struct outcome *outcome, const struct machine 
 	return "it switched the machine off";
 }
 
+/* Did the guest write to the isa-debug-exit port itself? The hypervisor said so. */
+static bool guests_own_code(const struct outcome *outcome)
+{
+	const char *reason = json_string_value(json_object_get(outcome->stats, "reason"));
+
+	return reason && strcmp(reason, "debug-exit") == 0;
+}
+
 /* The guest ended by itself, in whatever way. */
 static int guest_code(
 	const struct outcome *outcome, const struct machine *machine, int command_status)
 {
-	bool hypervisor = machine->config->paging != PAGING_NONE;
+	bool hypervisors = machine->config->paging != PAGING_NONE && !guests_own_code(outcome);
 	bool reset = strcmp(machine->qmp.shutdown, "guest-reset") == 0;
 	int status = exit_status(machine);
 
@@ -190,14 +198,14 @@ static int guest_code(
 		return command_status;
 	if (status < 0 || !machine->qmp.ready)
 		return qemu_failed(machine);
-	if (hypervisor && status == QEMU_STATUS_PANIC && !machine->config->kernel) {
+	if (hypervisors && status == QEMU_STATUS_PANIC) {
 		say_error(
 			"the hypervisor panicked without a report; please report this as a defect");
 		show_tail(outcome);
 		return EXIT_PANIC;
 	}
 	if (command_status == OUTCOME_NO_COMMAND && !reset &&
-		!(hypervisor && status == QEMU_STATUS_SHUTDOWN))
+		!(hypervisors && status == QEMU_STATUS_SHUTDOWN))
 		return status;
 	say_error("the guest died%s: %s; see --log FILE for its whole console",
 		command_status == OUTCOME_UNFINISHED ? " before its command had ended" : "",

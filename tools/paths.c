@@ -9,6 +9,23 @@
 #include <string.h>
 #include <unistd.h>
 
+const char *path_kernel_data(const char *name)
+{
+	static const struct {
+		const char *name;
+		const char *data;
+	} kernels[] = {
+		{"amd64", "guest/vmlinuz"},
+		{"i686-pae", "guest/vmlinuz-i686-pae"},
+		{"i686", "guest/vmlinuz-i686"},
+	};
+
+	for (size_t i = 0; i < sizeof(kernels) / sizeof(kernels[0]); i++)
+		if (strcmp(kernels[i].name, name) == 0)
+			return kernels[i].data;
+	return NULL;
+}
+
 static char *own_directory(void)
 {
 	char path[PATH_MAX];

@@ -11,10 +11,17 @@
 #define TOOLS_PATHS_H
 
 /* Names of data files. */
-#define DATA_HYPERVISOR "umbra-hv.bin"
-#define DATA_KERNEL     "guest/vmlinuz"
-#define DATA_INITRD     "guest/initrd.cpio.gz"
-#define DATA_BOOT_CLOCK "guest/bootclock"
+#define DATA_HYPERVISOR      "umbra-hv.bin"
+#define DATA_INITRD          "guest/initrd.cpio.gz"
+#define DATA_INITRD_I686     "guest/initrd-i686.cpio.gz"
+#define DATA_BOOT_CLOCK      "guest/bootclock"
+#define DATA_BOOT_CLOCK_I686 "guest/bootclock-i686"
+
+/* The data file of the kernel that is called @name in options, or NULL if none of ours is. */
+const char *path_kernel_data(const char *name);
+/* Our kernels' names, for sentences. */
+#define PATH_KERNEL_NAMES   "amd64, i686-pae, i686"
+#define PATH_KERNEL_DEFAULT "amd64"
 
 /* The full name of data file @name, whether it exists or not. The caller frees. */
 char *path_data(const char *name);

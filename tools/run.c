@@ -6,6 +6,7 @@
 #include "tools/commands.h"
 #include "tools/frame.h"
 #include "tools/outcome.h"
+#include "tools/paths.h"
 #include "tools/stats.h"
 #include "tools/terminal.h"
 
@@ -188,7 +189,9 @@ static enum run_mode choose_mode(const struct run *run, bool has_command)
 		return RUN_COMMAND;
 	if (terminal_present())
 		return RUN_TERMINAL;
-	return run->config.kernel || run->config.initrds.count > 0 ? RUN_CONSOLE : RUN_DEMO;
+	if (run->config.initrds.count > 0)
+		return RUN_CONSOLE;
+	return run->config.kernel && !path_kernel_data(run->config.kernel) ? RUN_CONSOLE : RUN_DEMO;
 }
 
 static int finish(struct run *run)

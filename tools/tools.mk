@@ -43,5 +43,10 @@ $(B)/guest/bootclock: tools/bootclock.c tools/tools.mk | $(B)/.deps
 	@mkdir -p $(@D)
 	$(CC) $(TOOLS_GUEST_CFLAGS) -o $@ $<
 
+# Part of `make guests` (guest/i686.mk).
+$(B)/guest/bootclock-i686: tools/bootclock.c tools/tools.mk | $(B)/.deps-guests
+	@mkdir -p $(@D)
+	$(CC) -m32 $(TOOLS_GUEST_CFLAGS) -o $@ $< -lgcc
+
 -include $(TOOLS_OBJ:.o=.d)
 include tests/tools/tools_tests.mk

@@ -381,6 +381,18 @@ static struct meaning group_meaning(const struct decoder *d)
 	return (struct meaning){0};
 }
 
+/* 0F 01 with two registers: each ModRM is an instruction of its own, most without prefixes. */
+static struct meaning modrm_meaning(const struct decoder *d)
+{
+	bool plain = !d->operand_prefix && !d->prefix_rep && !d->insn->lock;
+
+	if (plain && d->reg3 == 5 && (d->insn->rm & 7) >= 6)
+		return (struct meaning){
+			(uint8_t)((d->insn->rm & 7) == 6 ? X86_OP_RDPKRU : X86_OP_WRPKRU),
+			X86_FORM_NONE, 0, 0};
+	return (struct meaning){0};
+}
+
 static struct meaning group_meaning_0f(const struct decoder *d)
 {
 	if (d->opcode == 0xba && d->reg3 >= 4)
@@ -392,6 +404,8 @@ static struct meaning group_meaning_0f(const struct decoder *d)
 		return (struct meaning){X86_OP_LMSW, X86_FORM_RM, 2, 0};
 	if (d->opcode == 0x01 && d->reg3 == 7 && d->insn->is_memory)
 		return (struct meaning){X86_OP_INVLPG, X86_FORM_RM, 1, 0};
+	if (d->opcode == 0x01 && !d->insn->is_memory)
+		return modrm_meaning(d);
 	return (struct meaning){0};
 }
 
@@ -425,6 +439,14 @@ static struct meaning two_byte_meaning(const struct decoder *d)
 	return m.op ? m : d->vex ? m : group_meaning_0f(d);
 }
 
+static struct meaning three_byte_meaning(const struct decoder *d)
+{
+	if (d->opcode == 0x82 && d->operand_prefix && !d->prefix_rep && !d->vex &&
+		d->insn->is_memory)
+		return (struct meaning){X86_OP_INVPCID, X86_FORM_REG_RM, 0, 0};
+	return (struct meaning){0};
+}
+
 static void set_meaning(struct decoder *d)
 {
 	struct x86_insn *insn = d->insn;
@@ -434,11 +456,13 @@ static void set_meaning(struct decoder *d)
 		m = one_byte_meaning(d);
 	else if (d->map == MAP_0F)
 		m = two_byte_meaning(d);
+	else if (d->map == MAP_0F38)
+		m = three_byte_meaning(d);
 	insn->op = (enum x86_op)m.op;
 	insn->form = (enum x86_form)m.form;
 	if (insn->op == X86_OP_STORE)
 		insn->operand_bytes = 0;
-	else if (insn->op == X86_OP_MOV_CR)
+	else if (insn->op == X86_OP_MOV_CR || insn->op == X86_OP_INVPCID)
 		insn->operand_bytes = d->size == X86_CODE_64 ? 8 : 4;
 	else if (m.operand_bytes)
 		insn->operand_bytes = m.operand_bytes;

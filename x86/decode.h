@@ -33,7 +33,7 @@ enum x86_gpr {
 	X86_GPRS = 16,
 };
 
-/* Segment registers by their number in ModRM.reg of MOV Sreg. */
+/* Segment registers by their number in ModRM.reg of MOV Sreg; and those that have none. */
 enum x86_segment {
 	X86_SEG_ES,
 	X86_SEG_CS,
@@ -41,6 +41,8 @@ enum x86_segment {
 	X86_SEG_DS,
 	X86_SEG_FS,
 	X86_SEG_GS,
+	X86_SEG_LDTR,
+	X86_SEG_TR,
 };
 
 /* Default operand and address size of the code segment. */
@@ -85,6 +87,9 @@ enum x86_op {
 	X86_OP_LMSW,
 	X86_OP_SMSW,
 	X86_OP_INVLPG,
+	X86_OP_INVPCID, /* .reg is the type; the memory operand has 16 bytes */
+	X86_OP_RDPKRU,
+	X86_OP_WRPKRU,
 };
 
 /* Which operand is the destination, which the source. */

@@ -51,20 +51,25 @@
 #define X86_CR4_CET        (1ull << 23)
 #define X86_CR4_PKS        (1ull << 24)
 
-#define X86_EFER_SCE  (1ull << 0)
-#define X86_EFER_LME  (1ull << 8)
-#define X86_EFER_LMA  (1ull << 10)
-#define X86_EFER_NXE  (1ull << 11)
-#define X86_EFER_SVME (1ull << 12)
+#define X86_EFER_SCE    (1ull << 0)
+#define X86_EFER_LME    (1ull << 8)
+#define X86_EFER_LMA    (1ull << 10)
+#define X86_EFER_NXE    (1ull << 11)
+#define X86_EFER_SVME   (1ull << 12)
 #define X86_EFER_FFXSR  (1ull << 14)
 #define X86_EFER_TCE    (1ull << 15)
 #define X86_EFER_AIBRSE (1ull << 21)
 
 #define X86_RFLAGS_TF (1ull << 8)
 #define X86_RFLAGS_IF (1ull << 9)
+#define X86_RFLAGS_NT (1ull << 14)
 #define X86_RFLAGS_RF (1ull << 16)
 #define X86_RFLAGS_VM (1ull << 17)
 #define X86_RFLAGS_AC (1ull << 18)
+
+/* DR6. SDM 3B "Debug Status Register (DR6)". */
+#define X86_DR6_BS (1ull << 14) /* single step */
+#define X86_DR6_BT (1ull << 15) /* task switch */
 
 /* Page-fault error code. SDM 3A "Interrupt 14 - Page-Fault Exception (#PF)". */
 #define X86_PF_P    (1u << 0)

@@ -22,10 +22,13 @@ struct vcpu; /* hv/vm/vcpu.h */
 /* Why the guest stopped. The names are the keys of the statistics (exit_kind_name). */
 enum exit_kind {
 	EXIT_PF,
+	EXIT_UD,
+	EXIT_EXCEPTION,
 	EXIT_CR0,
 	EXIT_CR3,
 	EXIT_CR4,
 	EXIT_INVLPG,
+	EXIT_INVPCID,
 	EXIT_CPUID,
 	EXIT_MSR,
 	EXIT_IO,
@@ -44,7 +47,7 @@ enum exit_kind {
 /* One exit, in vcpu->exit while it is handled; also what a panic prints. */
 struct __attribute__((aligned(64))) exit_record {
 	uint64_t code;  /* the processor's own number */
-	uint64_t info1; /* PF, NPF: error code */
+	uint64_t info1; /* PF, NPF, EXCEPTION: error code */
 	uint64_t info2; /* PF: linear address; NPF: guest-physical address */
 	uint64_t rip;
 	uint64_t rflags;
@@ -76,6 +79,48 @@ struct io_access {
 	uint64_t next_rip;
 };
 
+/* A segment register with its hidden part. */
+struct vendor_segment {
+	uint16_t selector;
+	uint16_t attributes; /* descriptor bits 55:52 and 47:40, as SEGMENT_* */
+	uint32_t limit;      /* of the last byte */
+	uint64_t base;
+};
+
+#define SEGMENT_TYPE            0x00fu
+#define SEGMENT_WRITE_READ      (1u << 1) /* of data: writable; of code: readable */
+#define SEGMENT_EXPANDS         (1u << 2) /* of data: downward; of code: conforming */
+#define SEGMENT_CODE            (1u << 3)
+#define SEGMENT_NO_SYSTEM       (1u << 4) /* code or data */
+#define SEGMENT_DPL(attributes) ((unsigned)(attributes) >> 5 & 3)
+#define SEGMENT_PRESENT         (1u << 7)
+#define SEGMENT_L               (1u << 9)
+#define SEGMENT_DB              (1u << 10)
+
+/* What a hardware task switch replaces, beside general registers and control registers. */
+struct vendor_task {
+	struct vendor_segment segments[6]; /* by enum x86_segment */
+	struct vendor_segment ldtr, tr;
+	uint64_t rip, rflags, dr7;
+	unsigned cpl;
+};
+
+/* What asked for a task switch. */
+enum vendor_task_cause {
+	TASK_CALL,
+	TASK_JMP,
+	TASK_IRET,
+	TASK_GATE, /* an event, by way of a task gate in the IDT */
+};
+
+struct vendor_task_switch {
+	enum vendor_task_cause cause;
+	uint16_t selector; /* of the new task's TSS */
+	bool has_error;    /* the new task finds @error_code on its stack */
+	uint32_t error_code;
+	bool rf; /* RF as the old task's EFLAGS are to be saved */
+};
+
 /* ---- bringing up ---- */
 
 /* Switch the extension on for this CPU; from here on nothing interrupts the hypervisor. @nested:
@@ -98,8 +143,9 @@ void vendor_vcpu_create(struct vcpu *vcpu, const struct guest_entry *entry);
 _Noreturn void vendor_loop(struct vcpu *vcpu);
 void vm_exit(struct vcpu *vcpu, enum exit_kind kind);
 
-/* Let one pending NMI or SMI reach the hypervisor, which swallows it. */
-void vendor_window(void);
+/* Let a pending NMI and a pending SMI reach the hypervisor. Returns true if there was an NMI; it is
+ * swallowed. */
+bool vendor_window(void);
 
 /* ---- translation ---- */
 
@@ -110,7 +156,7 @@ void vendor_set_paging(
 
 /* Run with nested tables from @root. The guest's own control registers are then the hardware's. */
 void vendor_set_nested_root(struct vcpu *vcpu, umbra_hpa root);
-void vendor_nested_set_efer(struct vcpu *vcpu, uint64_t efer);
+void vendor_nested_set_control(struct vcpu *vcpu, const struct umbra_paging_regs *regs);
 
 /* Before the next guest instruction: forget all translations, or that of @gva. */
 void vendor_flush_tlb(struct vcpu *vcpu);
@@ -121,11 +167,25 @@ void vendor_flush_gva(struct vcpu *vcpu, umbra_gva gva);
 void vendor_set_rflags(struct vcpu *vcpu, uint64_t rflags);
 void vendor_set_cr2(struct vcpu *vcpu, umbra_gva gva);
 uint64_t vendor_segment_base(struct vcpu *vcpu, enum x86_segment segment);
+struct vendor_segment vendor_segment(struct vcpu *vcpu, enum x86_segment segment);
 enum x86_code_size vendor_code_size(const struct vcpu *vcpu);
 
-/* The instruction at RIP is done; it has @n_bytes. Ends the shadow of STI or MOV SS. A single step
- * (TF) is reported to the guest. */
+/* The instruction at RIP is done; it has @n_bytes. With 0: one round of a string instruction that
+ * goes on. Ends the shadow of STI or MOV SS and the effect of RF. A single step (TF) is reported to
+ * the guest. */
 void vendor_advance(struct vcpu *vcpu, unsigned n_bytes);
+
+/* All that a task switch replaces, and the GDT (base, and limit as of its last byte). */
+void vendor_task_get(struct vcpu *vcpu, struct vendor_task *task);
+void vendor_task_set(struct vcpu *vcpu, const struct vendor_task *task);
+struct vendor_segment vendor_gdt(const struct vcpu *vcpu);
+
+/* DR7; DR0 to DR3, which the guest has to itself. */
+uint64_t vendor_dr7(const struct vcpu *vcpu);
+void vendor_debug_addresses(uint64_t dr[4]);
+/* Report @dr6 by #DB, as a trap, instead of any other event: vendor_advance() was or will be called
+ * for the same instruction. */
+void vendor_debug_trap(struct vcpu *vcpu, uint64_t dr6);
 
 /* ---- events ---- */
 
@@ -133,9 +193,25 @@ void vendor_advance(struct vcpu *vcpu, unsigned n_bytes);
 bool vendor_vectoring(const struct vcpu *vcpu, struct vendor_event *event);
 /* Deliver @event at the next entry, instead of any other. */
 void vendor_inject(struct vcpu *vcpu, const struct vendor_event *event);
+void vendor_inject_exception(
+	struct vcpu *vcpu, uint8_t vector, bool has_error, uint32_t error_code);
+/* Deliver nothing at the next entry: what was broken off has been done for the guest. */
+void vendor_event_done(struct vcpu *vcpu);
+
+/*
+ * The NMI that made this exit is the guest's: let the processor deliver it, and block further ones
+ * until the guest's IRET, as it does without a hypervisor. Until then no NMI comes here.
+ */
+void vendor_pass_nmi(struct vcpu *vcpu);
+/* Is this exit that IRET, still to be executed? Then NMIs come to the hypervisor from here on. */
+bool vendor_nmi_returns(struct vcpu *vcpu);
+/* An IRET was done for the guest: end the blocking of NMIs as it would. */
+void vendor_unblock_nmi(void);
 
 /* ---- details of the last exit ---- */
 
+/* EXCEPTION: its vector. */
+uint8_t vendor_exception(const struct vcpu *vcpu);
 /* Length of the instruction at RIP, or 0 if the processor does not tell. */
 unsigned vendor_insn_length(const struct vcpu *vcpu);
 bool vendor_cr_is_write(const struct vcpu *vcpu);
@@ -143,6 +219,7 @@ bool vendor_cr_is_write(const struct vcpu *vcpu);
 bool vendor_cr_mov_gpr(const struct vcpu *vcpu, uint8_t *gpr);
 struct io_access vendor_io_access(const struct vcpu *vcpu);
 bool vendor_msr_is_write(const struct vcpu *vcpu);
+struct vendor_task_switch vendor_task_switch(const struct vcpu *vcpu);
 /* INVLPG: true, and its linear address, if the processor tells. */
 bool vendor_invlpg_gva(const struct vcpu *vcpu, umbra_gva *gva);
 

@@ -9,15 +9,15 @@
 #include "hv/core/core.h"
 #include "hv/guest/guest.h"
 
-#define BOOT_MODULES_MAX      4u
 #define BOOT_COMMAND_LINE_MAX 4096u /* with the final NUL */
 
 struct boot_info {
-	char command_line[BOOT_COMMAND_LINE_MAX]; /* options only, without the name of the image */
+	char text[BOOT_COMMAND_LINE_MAX];
+	char *command_line; /* in text: options only, without the name of the image */
 	struct memory_map_entry map[MEMORY_MAP_MAX]; /* in any order, may overlap */
 	unsigned map_entries;
 	struct boot_module modules[BOOT_MODULES_MAX];
-	char module_command_lines[BOOT_MODULES_MAX][BOOT_COMMAND_LINE_MAX];
+	char module_texts[BOOT_MODULES_MAX][BOOT_COMMAND_LINE_MAX];
 	unsigned n_modules;
 };
 

@@ -16,7 +16,8 @@
 /* The linker's: hv/boot/image.ld. */
 extern char image_start[];
 
-static const char *const known_options[] = {"paging", "reserve", "policy", "monitor", "measure", NULL};
+static const char *const known_options[] = {
+	"paging", "reserve", "policy", "monitor", "measure", NULL};
 
 /* Static, so that it moves with the image, and modules' command lines can be borrowed for ever. */
 static struct boot_info boot;
@@ -39,15 +40,18 @@ static void load_guest(struct guest_entry *entry)
 	if (boot.n_modules == 0)
 		fatal_config("no guest kernel: start with -initrd 'bzImage cmdline' (or bzImage "
 			     "and initrd: -initrd 'bzImage cmdline,initrd')");
-	if (!linux_recognise(&boot.modules[0]))
-		fatal_config("the guest kernel is not a Linux bzImage; other kernels are not "
-			     "supported: give a bzImage as the first module");
-	if (boot.n_modules > 2)
-		fatal_config(
-			"%u boot modules; a Linux guest takes two, kernel and initrd; join several "
-			"initrds into one file",
-			boot.n_modules);
-	linux_load(&boot.modules[0], boot.n_modules > 1 ? &boot.modules[1] : NULL, entry);
+	if (linux_recognise(&boot.modules[0])) {
+		if (boot.n_modules > 2)
+			fatal_config("%u boot modules; a Linux guest takes two, kernel and initrd; "
+				     "join several initrds into one file",
+				boot.n_modules);
+		linux_load(&boot.modules[0], boot.n_modules > 1 ? &boot.modules[1] : NULL, entry);
+	} else if (multiboot_recognise(&boot.modules[0])) {
+		multiboot_load(boot.modules, boot.n_modules, entry);
+	} else {
+		fatal_config("the guest kernel is neither a Linux bzImage nor a multiboot 1 "
+			     "kernel; give one of these as the first module");
+	}
 }
 
 _Noreturn void boot_main(uint32_t magic, uint32_t info);

@@ -8,8 +8,7 @@
 #include <stdint.h>
 
 #include "hv/boot/boot_info.h"
-
-#define MULTIBOOT1_MAGIC 0x2badb002u /* in EAX at entry */
+#include "hv/boot/multiboot1_info.h"
 
 /* Copy what the loader left at physical @info into @boot, which is zero. Words that name a file
  * (the image, a module) are dropped from the command lines where the loader puts them.

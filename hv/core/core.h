@@ -65,6 +65,11 @@ bool memory_map_is_ram(struct phys_range range);
 bool memory_map_highest(uint64_t size_bytes, uint64_t align_bytes, uint64_t limit_bytes,
 	const struct phys_range *avoid, unsigned n_avoid, uint64_t *base_bytes);
 
+/* The lowest place that starts at or above @from_bytes and ends at or below 4 GiB; the rest as
+ * memory_map_highest. */
+bool memory_map_lowest(uint64_t size_bytes, uint64_t align_bytes, uint64_t from_bytes,
+	const struct phys_range *avoid, unsigned n_avoid, uint64_t *base_bytes);
+
 /* Zeroed, page-aligned, physically contiguous pages out of hv_reserved. Boot only: fatal_config()
  * with advice (reserve=) when there are none left. Never freed. */
 void *frames_alloc(size_t n_pages);

@@ -67,6 +67,26 @@ static inline uint64_t read_cr4(void)
 	return value;
 }
 
+static inline void write_cr4(uint64_t value)
+{
+	__asm__ volatile("mov %0, %%cr4" : : "r"(value) : "memory");
+}
+
+/* Needs CR4.PKE=1. */
+static inline uint32_t rdpkru(void)
+{
+	uint32_t low;
+	uint32_t high;
+
+	__asm__ volatile("rdpkru" : "=a"(low), "=d"(high) : "c"(0));
+	return low;
+}
+
+static inline void wrpkru(uint32_t value)
+{
+	__asm__ volatile("wrpkru" : : "a"(value), "c"(0), "d"(0) : "memory");
+}
+
 static inline uint64_t read_rsp(void)
 {
 	uint64_t value;

@@ -9,7 +9,8 @@ struct memory_map_entry memory_map[MEMORY_MAP_MAX];
 unsigned memory_map_entries;
 struct phys_range hv_reserved;
 
-#define RAW_MAX (MEMORY_MAP_MAX + 1u)
+#define RAW_MAX  (MEMORY_MAP_MAX + 1u)
+#define BYTES_4G (1ull << 32)
 
 /* One past the last byte. An entry that claims to pass the end of the address space is cut there.
  */
@@ -147,6 +148,32 @@ bool memory_map_highest(uint64_t size_bytes, uint64_t align_bytes, uint64_t limi
 				return true;
 			}
 			end = obstacle->base_bytes;
+		}
+	}
+	return false;
+}
+
+bool memory_map_lowest(uint64_t size_bytes, uint64_t align_bytes, uint64_t from_bytes,
+	const struct phys_range *avoid, unsigned n_avoid, uint64_t *base_bytes)
+{
+	for (unsigned i = 0; i < memory_map_entries; i++) {
+		const struct memory_map_entry *entry = &memory_map[i];
+		uint64_t end = entry_end(entry) < BYTES_4G ? entry_end(entry) : BYTES_4G;
+		uint64_t base = entry->base_bytes > from_bytes ? entry->base_bytes : from_bytes;
+
+		/* Each turn starts higher than the one before, so this ends. */
+		while (entry->type == MEMORY_RAM && base < end) {
+			const struct phys_range *obstacle;
+
+			base = (base + align_bytes - 1) & ~(align_bytes - 1);
+			if (base >= end || size_bytes > end - base)
+				break;
+			obstacle = touched(base, size_bytes, avoid, n_avoid);
+			if (!obstacle) {
+				*base_bytes = base;
+				return true;
+			}
+			base = range_end(*obstacle);
 		}
 	}
 	return false;

@@ -16,6 +16,9 @@ struct trap_frame {
 	uint64_t rip, cs, rflags, rsp, ss;
 };
 
+/* NMIs that arrived in the hypervisor, which happens only where it lets them. */
+extern uint32_t trap_nmis;
+
 /* panic() with the registers of @frame. */
 _Noreturn void panic_trap(const struct trap_frame *frame);
 

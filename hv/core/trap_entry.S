@@ -66,6 +66,13 @@ trap_debug:
 /* An NMI that arrives here was let in on purpose, to take it from the pending ones. */
 	.globl	trap_nmi
 trap_nmi:
+	incl	trap_nmis(%rip)
 	iretq
+
+	.bss
+	.balign	4
+	.globl	trap_nmis
+trap_nmis:
+	.skip	4
 
 	.section .note.GNU-stack, "", @progbits

@@ -8,6 +8,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#define BOOT_MODULES_MAX 16u
+
 struct guest_entry {
 	uint64_t rip, rsp, rax, rbx, rsi, rflags;
 	uint64_t cr0, cr3, cr4, efer; /* as the guest sees them */
@@ -20,15 +22,16 @@ struct guest_entry {
 };
 
 /* A module the boot loader left in memory (kernel, initrd). Physical; host virtual through the
- * direct map. */
+ * direct map. The strings are never NULL. */
 struct boot_module {
 	uint64_t base_bytes;
 	uint64_t size_bytes;
-	const char *command_line; /* never NULL */
+	const char *text;         /* as the loader gave it */
+	const char *command_line; /* the part of it behind the name of the file */
 };
 
 /*
- * Lay out a Linux bzImage in guest memory (boot protocol 2.12 or later, 64-bit entry), with the
+ * Lay out a Linux bzImage in guest memory (boot protocol 2.12 or later), with the
  * memory map of core.h as its e820. fatal_config() if @kernel is no bzImage or memory is too small.
  */
 void linux_load(const struct boot_module *kernel,
@@ -36,5 +39,16 @@ void linux_load(const struct boot_module *kernel,
 
 /* Is this a bzImage? */
 bool linux_recognise(const struct boot_module *kernel);
+
+/*
+ * Lay out a multiboot 1 kernel, the first of @modules, in guest memory, with the others as its
+ * modules and the memory map of core.h as its own. All strings are handed on as the loader gave
+ * them. fatal_config() if the kernel cannot be loaded or memory is too small.
+ */
+void multiboot_load(
+	const struct boot_module *modules, unsigned n_modules, struct guest_entry *entry);
+
+/* Is this a multiboot 1 kernel? */
+bool multiboot_recognise(const struct boot_module *kernel);
 
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Linux in guest memory: kernel, initrd, boot parameters, identity page tables and GDT as the
- * 64-bit entry wants them. Source: Linux, Documentation/arch/x86/boot.rst and zero-page.rst.
+ * Linux in guest memory: kernel, initrd, boot parameters and GDT, and for the 64-bit entry identity
+ * page tables. Source: Linux, Documentation/arch/x86/boot.rst and zero-page.rst.
  *
  * Modules lie wherever the boot loader put them, also where the guest's pieces must go. The order
  * of the copies makes that safe: initrd (to a place that touches neither the kernel's module nor
@@ -21,6 +21,7 @@
 #define GDT                    0x12000u
 #define PAGE_TABLES            0x20000u /* root, pointers, four directories */
 #define N_PAGE_TABLES          6u
+#define GDT_ENTRIES            4u
 #define LOW_END                (PAGE_TABLES + N_PAGE_TABLES * X86_PAGE_SIZE)
 #define COMMAND_LINE_MAX_BYTES (GDT - COMMAND_LINE - 1)
 
@@ -40,13 +41,17 @@ struct __attribute__((packed)) e820_entry {
 
 #define LOADER_UNDEFINED 0xffu /* type_of_loader without a registered number */
 
-/* boot.rst, "64-bit BOOT PROTOCOL": entry, selectors; and the descriptors they stand for. */
-#define ENTRY_64        0x200u
-#define CODE_SELECTOR   0x10u
-#define DATA_SELECTOR   0x18u
-#define CODE_ATTRIBUTES 0xa9bu
-#define DATA_ATTRIBUTES 0xc93u
-static const uint64_t gdt[] = {0, 0, 0x00af9b000000ffffull, 0x00cf93000000ffffull};
+/* boot.rst, "32-bit BOOT PROTOCOL" and "64-bit BOOT PROTOCOL": entry, selectors; and the
+ * descriptors they stand for. */
+#define ENTRY_64           0x200u
+#define CODE_SELECTOR      0x10u
+#define DATA_SELECTOR      0x18u
+#define CODE_ATTRIBUTES_32 0xc9bu
+#define CODE_ATTRIBUTES_64 0xa9bu
+#define DATA_ATTRIBUTES    0xc93u
+#define CODE_32            0x00cf9b000000ffffull
+#define CODE_64            0x00af9b000000ffffull
+#define DATA               0x00cf93000000ffffull
 
 #define BYTES_1M (1ull << 20)
 #define BYTES_2M (1ull << 21)
@@ -150,6 +155,40 @@ static void write_page_tables(void)
 		directories[i] = i * BYTES_2M | flags | X86_PTE_PS;
 }
 
+static void write_gdt(uint64_t code)
+{
+	const uint64_t gdt[GDT_ENTRIES] = {
+		[CODE_SELECTOR / 8] = code,
+		[DATA_SELECTOR / 8] = DATA,
+	};
+
+	memcpy(phys_to_virt(GDT), gdt, sizeof(gdt));
+}
+
+/* In protected mode without paging, at the first byte. */
+static void enter_32(const struct linux_image *image, struct guest_entry *entry)
+{
+	write_gdt(CODE_32);
+	entry->rip = image->pref_address;
+	entry->cr0 = X86_CR0_ET | X86_CR0_PE;
+	entry->cs_attributes = CODE_ATTRIBUTES_32;
+	entry->kind = "Linux, 32-bit entry";
+}
+
+/* In 64-bit mode, on identity tables. */
+static void enter_64(const struct linux_image *image, struct guest_entry *entry)
+{
+	write_gdt(CODE_64);
+	write_page_tables();
+	entry->rip = image->pref_address + ENTRY_64;
+	entry->cr0 = X86_CR0_PG | X86_CR0_ET | X86_CR0_PE;
+	entry->cr3 = PAGE_TABLES;
+	entry->cr4 = X86_CR4_PAE;
+	entry->efer = X86_EFER_LME | X86_EFER_LMA;
+	entry->cs_attributes = CODE_ATTRIBUTES_64;
+	entry->kind = "Linux, 64-bit entry";
+}
+
 void linux_load(const struct boot_module *kernel, const struct boot_module *initrd,
 	struct guest_entry *entry)
 {
@@ -169,23 +208,18 @@ void linux_load(const struct boot_module *kernel, const struct boot_module *init
 	}
 	memmove(phys_to_virt(image.pref_address), file + image.payload_offset, image.payload_bytes);
 	write_params(header, &image, kernel->command_line, ramdisk);
-	write_page_tables();
-	memcpy(phys_to_virt(GDT), gdt, sizeof(gdt));
 
 	*entry = (struct guest_entry){
-		.rip = image.pref_address + ENTRY_64,
 		.rsi = BOOT_PARAMS,
 		.rflags = 0x2,
-		.cr0 = X86_CR0_PG | X86_CR0_ET | X86_CR0_PE,
-		.cr3 = PAGE_TABLES,
-		.cr4 = X86_CR4_PAE,
-		.efer = X86_EFER_LME | X86_EFER_LMA,
 		.cs_selector = CODE_SELECTOR,
 		.ds_selector = DATA_SELECTOR,
-		.cs_attributes = CODE_ATTRIBUTES,
 		.ds_attributes = DATA_ATTRIBUTES,
 		.gdt_base = GDT,
-		.gdt_limit = sizeof(gdt) - 1,
-		.kind = "Linux, 64-bit entry",
+		.gdt_limit = GDT_ENTRIES * 8 - 1,
 	};
+	if (image.is_64_bit)
+		enter_64(&image, entry);
+	else
+		enter_32(&image, entry);
 }

@@ -9,7 +9,7 @@
 /* Offsets in the file; boot.rst, "The Real-Mode Kernel Header". */
 enum {
 	SETUP_SECTORS = 0x1f1,
-	SYSTEM_SIZE = 0x1f4, /* of the protected-mode part, in units of 16 bytes */
+	SYSTEM_SIZE = 0x1f4, /* of the protected-mode part, in units of SIZE_UNIT */
 	BOOT_FLAG = 0x1fe,
 	JUMP_DISTANCE = 0x201, /* from the next byte to the end of the header */
 	VERSION = 0x206,
@@ -26,6 +26,7 @@ enum {
 	LOADED_HIGH = 1 << 0,
 	XLF_KERNEL_64 = 1 << 0,
 	SECTOR_BYTES = 512,
+	SIZE_UNIT = 16,
 	SETUP_SECTORS_IF_ZERO = 4,
 };
 
@@ -49,13 +50,12 @@ const char *linux_image_read(const void *at, uint64_t n_bytes, struct linux_imag
 		return "it is too old: boot protocol 2.12 (Linux 3.8) or later is needed";
 	if (!(field(file, LOAD_FLAGS, 1) & LOADED_HIGH))
 		return "it is a zImage; a bzImage is needed";
-	if (!(field(file, XLOAD_FLAGS, 2) & XLF_KERNEL_64))
-		return "it has no 64-bit entry; a 64-bit kernel is needed";
 
 	sectors = field(file, SETUP_SECTORS, 1);
 	*image = (struct linux_image){
+		.is_64_bit = field(file, XLOAD_FLAGS, 2) & XLF_KERNEL_64,
 		.payload_offset = ((sectors ? sectors : SETUP_SECTORS_IF_ZERO) + 1) * SECTOR_BYTES,
-		.payload_bytes = field(file, SYSTEM_SIZE, 4) * 16,
+		.payload_bytes = field(file, SYSTEM_SIZE, 4) * SIZE_UNIT,
 		.pref_address = field(file, PREF_ADDRESS, 8),
 		.init_bytes = field(file, INIT_SIZE, 4),
 		.initrd_limit = field(file, INITRD_MAX, 4) + 1,
@@ -63,8 +63,11 @@ const char *linux_image_read(const void *at, uint64_t n_bytes, struct linux_imag
 		.header_end = (uint32_t)(LINUX_MAGIC + field(file, JUMP_DISTANCE, 1)),
 	};
 	if (image->payload_offset > n_bytes ||
-		image->payload_bytes > n_bytes - image->payload_offset)
+		image->payload_bytes >= n_bytes - image->payload_offset + SIZE_UNIT)
 		return "it is cut short: the file is smaller than its header says";
+	/* The last unit may be a part of one: not every linker fills it up. */
+	if (image->payload_bytes > n_bytes - image->payload_offset)
+		image->payload_bytes = n_bytes - image->payload_offset;
 	if (image->header_end < HEADER_MIN_END || image->header_end > LINUX_HEADER_END ||
 		image->payload_bytes == 0 || image->init_bytes < image->payload_bytes)
 		return "it is damaged: its header contradicts itself";

@@ -5,6 +5,7 @@
 #ifndef HV_GUEST_LINUX_IMAGE_H
 #define HV_GUEST_LINUX_IMAGE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -25,7 +26,8 @@ enum linux_header_field {
 
 /* What the loader needs to know of a bzImage. */
 struct linux_image {
-	uint64_t payload_offset; /* the 64-bit kernel inside the file */
+	bool is_64_bit;          /* it has a 64-bit entry; else it is entered without paging */
+	uint64_t payload_offset; /* the kernel proper inside the file */
 	uint64_t payload_bytes;
 	uint64_t pref_address;           /* where it wants to be, physical */
 	uint64_t init_bytes;             /* RAM it needs there before it reads the memory map */

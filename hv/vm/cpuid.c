@@ -25,25 +25,26 @@ struct hidden {
 };
 
 static const struct hidden hidden[] = {
-	{1, ANY_SUBLEAF, ECX, 1u << 17, "PCID: the MMU does not do it yet"},
 	{1, ANY_SUBLEAF, ECX, 1u << 21, "x2APIC: its ICR would let INIT through unseen"},
-	{7, 0, EBX, 1u << 10, "INVPCID: comes with PCID"},
-	{7, 0, ECX, 1u << 3 | 1u << 4, "PKU, OSPKE: the MMU does not do protection keys yet"},
-	{7, 0, ECX, 1u << 7, "CET shadow stacks: a kind of page of their own"},
-	{7, 0, EDX, 1u << 20, "CET indirect branch tracking: CR4.CET is not given"},
-	{7, 0, ECX, 1u << 16, "LA57: the MMU does not do 5 levels yet"},
-	{7, 0, ECX, 1u << 31, "PKS: the MMU does not do protection keys yet"},
-	{0xd, 0, EAX, 1u << 9, "XCR0.PKRU: goes with PKU"},
+	{7, 0, ECX, 1u << 7, "CET shadow stacks: a kind of page that no shadow entry can be yet"},
+	{7, 0, EDX, 1u << 20, "CET indirect branch tracking: needs CR4.CET, as shadow stacks do"},
+	{7, 0, EDX, 1u << 5, "user interrupts: a bit of CR4 that is not given"},
+	{7, 1, EAX, 1u << 6,
+		"LASS: decides about accesses by the address, the MMU does not know it"},
+	{7, 1, EAX, 1u << 17,
+		"FRED: events would be delivered in a way that injection does not do"},
+	{7, 1, EAX, 1u << 26,
+		"LAM: bits of a linear address that the MMU would find not canonical"},
 	{0x40000001u, ANY_SUBLEAF, EAX, ~0u,
 		"paravirtual services of an outer hypervisor: not for our guest"},
 	{0x80000001u, ANY_SUBLEAF, ECX, 1u << 2, "SVM: in use"},
 	{0x80000001u, ANY_SUBLEAF, ECX, 1u << 12, "SKINIT: goes with SVM"},
-	{0x80000001u, ANY_SUBLEAF, ECX, 1u << 17,
-		"translation cache extension: EFER.TCE is not given"},
 	{0x80000008u, ANY_SUBLEAF, EBX, 1u << 3,
 		"INVLPGB: invalidates on other processors without an exit"},
 	{0x80000008u, ANY_SUBLEAF, EBX, 1u << 21, "INVLPGB for nested translations"},
-	{0x80000021u, ANY_SUBLEAF, EAX, 1u << 8, "automatic IBRS: its bit in EFER is not given"},
+	{0x80000021u, ANY_SUBLEAF, EAX, 1u << 7,
+		"upper address ignore: bits of a linear address that the MMU would find not "
+		"canonical"},
 	{0x8000000au, ANY_SUBLEAF, EAX, ~0u, "SVM features"},
 	{0x8000000au, ANY_SUBLEAF, EBX, ~0u, "SVM features"},
 	{0x8000000au, ANY_SUBLEAF, ECX, ~0u, "SVM features"},
@@ -52,7 +53,27 @@ static const struct hidden hidden[] = {
 		"memory encryption: the C bit would be a reserved one"},
 };
 
-#define LEAF_1_ECX_OSXSAVE (1u << 27)
+/* Bits of ECX that say what is set in CR4; the processor speaks of the hypervisor's. */
+struct mirrored {
+	uint32_t leaf;
+	uint32_t bit;
+	uint64_t cr4;
+};
+
+static const struct mirrored mirrored[] = {
+	{1, 1u << 27, X86_CR4_OSXSAVE}, /* OSXSAVE */
+	{7, 1u << 4, X86_CR4_PKE},      /* OSPKE */
+};
+
+static void mirror_cr4(uint32_t leaf, uint32_t subleaf, uint64_t cr4, struct cpuid_result *r)
+{
+	for (unsigned i = 0; i < sizeof(mirrored) / sizeof(mirrored[0]); i++) {
+		if (mirrored[i].leaf != leaf || (leaf == 7 && subleaf != 0))
+			continue;
+		r->ecx &= ~mirrored[i].bit;
+		r->ecx |= cr4 & mirrored[i].cr4 ? mirrored[i].bit : 0;
+	}
+}
 
 struct cpuid_result cpuid_guest(uint32_t leaf, uint32_t subleaf)
 {
@@ -71,13 +92,10 @@ struct cpuid_result cpuid_guest(uint32_t leaf, uint32_t subleaf)
 void exit_cpuid(struct vcpu *vcpu)
 {
 	uint32_t leaf = (uint32_t)vcpu->gpr[X86_RAX];
-	struct cpuid_result r = cpuid_guest(leaf, (uint32_t)vcpu->gpr[X86_RCX]);
+	uint32_t subleaf = (uint32_t)vcpu->gpr[X86_RCX];
+	struct cpuid_result r = cpuid_guest(leaf, subleaf);
 
-	/* The processor answered for the hypervisor's CR4. */
-	if (leaf == 1) {
-		r.ecx &= ~LEAF_1_ECX_OSXSAVE;
-		r.ecx |= vcpu->regs.cr4 & X86_CR4_OSXSAVE ? LEAF_1_ECX_OSXSAVE : 0;
-	}
+	mirror_cr4(leaf, subleaf, vcpu->regs.cr4, &r);
 	vcpu->gpr[X86_RAX] = r.eax;
 	vcpu->gpr[X86_RBX] = r.ebx;
 	vcpu->gpr[X86_RCX] = r.ecx;

@@ -4,90 +4,102 @@
  * it may write is checked here as the processor would. SDM 3A "Control Registers"; SDM 2 "MOV -
  * Move to/from Control Registers".
  */
-#include "hv/vm/vcpu.h"
+#include "hv/vm/control.h"
+#include "hv/vm/debug.h"
+#include "hv/vm/peek.h"
 
-#define CR0_DEFINED                                                                                \
-	(X86_CR0_PE | X86_CR0_MP | X86_CR0_EM | X86_CR0_TS | X86_CR0_ET | X86_CR0_NE |             \
-		X86_CR0_WP | X86_CR0_AM | X86_CR0_NW | X86_CR0_CD | X86_CR0_PG)
+/* Types of a descriptor in TR. SDM 3A "System Descriptor Types". */
+#define TSS_16_AVAILABLE 1u
+#define TSS_16_BUSY      3u
+
 /* What LMSW can write; it cannot clear PE. */
 #define CR0_LMSW (X86_CR0_PE | X86_CR0_MP | X86_CR0_EM | X86_CR0_TS)
 
 /* An instruction that reads or writes a control register. */
 struct cr_insn {
-	enum x86_op op;
+	enum x86_op op; /* X86_OP_OTHER: none */
 	bool write;
-	bool wide;   /* MOV of 64 bits */
-	uint8_t gpr; /* of MOV */
-	uint8_t length;
-	struct x86_insn general; /* of SMSW and LMSW */
+	bool wide;    /* MOV of 64 bits */
+	unsigned gpr; /* of MOV */
+	unsigned length;
 };
+
+static const struct cr_insn no_insn = {.op = X86_OP_OTHER};
+
+static struct cr_insn decode_general(struct vcpu *vcpu)
+{
+	struct x86_insn general;
+
+	if (insn_decode(vcpu, &general) != INSN_OK)
+		return no_insn;
+	switch (general.op) {
+	case X86_OP_MOV_CR:
+	case X86_OP_CLTS:
+	case X86_OP_LMSW:
+	case X86_OP_SMSW:
+		return (struct cr_insn){
+			.op = general.op,
+			.write = general.op == X86_OP_MOV_CR ? general.form == X86_FORM_REG_RM
+							     : general.op != X86_OP_SMSW,
+			.wide = general.operand_bytes == 8,
+			.gpr = general.rm,
+			.length = general.length,
+		};
+	default:
+		return no_insn;
+	}
+}
+
+static __attribute__((noinline)) struct cr_insn decode_other(struct vcpu *vcpu)
+{
+	struct cr_insn insn = {
+		.op = X86_OP_MOV_CR,
+		.write = vendor_cr_is_write(vcpu),
+		.wide = vendor_code_size(vcpu) == X86_CODE_64,
+		.length = vendor_insn_length(vcpu),
+	};
+	uint8_t gpr;
+
+	if (!insn.length || !vendor_cr_mov_gpr(vcpu, &gpr))
+		return decode_general(vcpu);
+	insn.gpr = gpr;
+	return insn;
+}
 
 /* The common ones by hand, since a guest executes one at every context switch: [REX] 0F 20 or 22,
  * ModRM. */
-static inline bool decode_mov(struct cr_insn *insn, uint64_t word)
+static inline __attribute__((always_inline)) struct cr_insn decode(struct vcpu *vcpu)
 {
+	bool in_64 = vendor_code_size(vcpu) == X86_CODE_64;
 	unsigned rex_b = 0;
+	unsigned length = 3;
+	uint64_t word;
 
-	insn->length = 3;
-	if ((word & 0xf0) == 0x40) {
+	if (!peek_at_rip(vcpu, in_64, &word))
+		return decode_other(vcpu);
+	if (in_64 && (word & 0xf0) == 0x40) {
 		rex_b = word & 1;
 		word >>= 8;
-		insn->length = 4;
+		length = 4;
 	}
-	insn->op = X86_OP_MOV_CR;
-	insn->wide = true;
-	insn->write = word >> 8 & 2;
-	insn->gpr = (uint8_t)((word >> 16 & 7) | rex_b << 3);
-	return (word & 0xfdff) == 0x200f;
-}
-
-static bool decode_general(struct vcpu *vcpu, struct cr_insn *insn)
-{
-	struct x86_insn *general = &insn->general;
-
-	if (insn_decode(vcpu, general) != INSN_OK)
-		return false;
-	insn->op = general->op;
-	insn->length = general->length;
-	switch (general->op) {
-	case X86_OP_MOV_CR:
-		insn->gpr = general->rm;
-		insn->wide = general->operand_bytes == 8;
-		insn->write = general->form == X86_FORM_REG_RM;
-		return true;
-	case X86_OP_CLTS:
-	case X86_OP_LMSW:
-		insn->write = true;
-		return true;
-	case X86_OP_SMSW:
-		insn->write = false;
-		return true;
-	default:
-		return false;
-	}
-}
-
-static __attribute__((noinline)) bool decode_other(struct vcpu *vcpu, struct cr_insn *insn)
-{
-	insn->length = (uint8_t)vendor_insn_length(vcpu);
-	if (!insn->length || !vendor_cr_mov_gpr(vcpu, &insn->gpr))
-		return decode_general(vcpu, insn);
-	insn->op = X86_OP_MOV_CR;
-	insn->write = vendor_cr_is_write(vcpu);
-	insn->wide = vendor_code_size(vcpu) == X86_CODE_64;
-	return true;
+	if ((word & 0xfdff) != 0x200f)
+		return decode_other(vcpu);
+	return (struct cr_insn){
+		.op = X86_OP_MOV_CR,
+		.write = word >> 8 & 2,
+		.wide = in_64,
+		.gpr = (word >> 16 & 7) | rex_b << 3,
+		.length = length,
+	};
 }
 
 /* What was executed. Returns false if another instruction stands there now (or its fetch faults,
  * and that was injected): let it have its turn. */
-static inline bool find_insn(struct vcpu *vcpu, struct cr_insn *insn)
+static inline __attribute__((always_inline)) bool find_insn(struct vcpu *vcpu, struct cr_insn *insn)
 {
-	uint64_t word;
-
-	if (!(memory_peek(vcpu, &word) && decode_mov(insn, word)) && !decode_other(vcpu, insn))
-		return false;
+	*insn = decode(vcpu);
 	/* SMSW alone is for all. It must not have turned into something else meanwhile. */
-	return insn->write == vendor_cr_is_write(vcpu) &&
+	return insn->op != X86_OP_OTHER && insn->write == vendor_cr_is_write(vcpu) &&
 	       (insn->op == X86_OP_SMSW || vcpu->exit->cpl == 0);
 }
 
@@ -106,58 +118,70 @@ static void read_cr(struct vcpu *vcpu, const struct cr_insn *insn, uint64_t valu
 	vendor_advance(vcpu, insn->length);
 }
 
-static bool cr0_is_legal(struct vcpu *vcpu, uint64_t cr0)
+/* Long mode cannot be entered from a segment that would be 64-bit code at once, or with a 16-bit
+ * TSS. */
+static bool can_enter_long_mode(struct vcpu *vcpu)
 {
-	const struct umbra_paging_regs *now = &vcpu->regs;
-	bool enables = cr0 & X86_CR0_PG && !(now->cr0 & X86_CR0_PG);
-	bool disables = !(cr0 & X86_CR0_PG) && now->cr0 & X86_CR0_PG;
+	unsigned tss_type = vendor_segment(vcpu, X86_SEG_TR).attributes & SEGMENT_TYPE;
 
-	if (cr0 >> 32)
+	return !(vendor_segment(vcpu, X86_SEG_CS).attributes & SEGMENT_L) &&
+	       tss_type != TSS_16_AVAILABLE && tss_type != TSS_16_BUSY;
+}
+
+static bool change_cr0(struct vcpu *vcpu, uint64_t cr0)
+{
+	bool in_64 = vendor_code_size(vcpu) == X86_CODE_64;
+	struct umbra_paging_regs next;
+
+	if (!control_write_cr0(&vcpu->regs, cr0, in_64, &next))
 		return false;
-	if (cr0 & X86_CR0_PG && !(cr0 & X86_CR0_PE))
+	if (control_enters_long_mode(&vcpu->regs, &next) && !can_enter_long_mode(vcpu))
 		return false;
-	if (cr0 & X86_CR0_NW && !(cr0 & X86_CR0_CD))
-		return false;
-	if (enables && now->efer & X86_EFER_LME && !(now->cr4 & X86_CR4_PAE))
-		return false;
-	return !(disables && vendor_code_size(vcpu) == X86_CODE_64);
+	return paging_change(vcpu, &next);
 }
 
 static void write_cr0(struct vcpu *vcpu, const struct cr_insn *insn, uint64_t cr0)
 {
-	struct umbra_paging_regs regs = vcpu->regs;
-
-	if (!cr0_is_legal(vcpu, cr0)) {
-		inject_exception(vcpu, X86_GP, 0);
-		return;
-	}
-	/* Undefined bits are ignored, ET is always set. */
-	regs.cr0 = (cr0 & CR0_DEFINED) | X86_CR0_ET;
-	regs.efer = paging_efer(regs.efer, regs.cr0);
-	if (paging_change(vcpu, &regs))
+	if (change_cr0(vcpu, cr0))
 		vendor_advance(vcpu, insn->length);
+	else
+		inject_exception(vcpu, X86_GP, 0);
 }
 
-/* The 16-bit operand of LMSW. Returns false if a #PF was injected. */
-static bool lmsw_operand(struct vcpu *vcpu, const struct x86_insn *general, uint16_t *value)
+static void do_lmsw(struct vcpu *vcpu, const struct cr_insn *insn)
 {
-	if (!general->is_memory) {
-		*value = (uint16_t)vcpu->gpr[general->rm];
-		return true;
-	}
-	return memory_read(vcpu, insn_linear(vcpu, general), value, sizeof(*value));
-}
+	struct x86_insn general;
+	uint16_t word;
+	umbra_gva gva;
 
-static void store_smsw(struct vcpu *vcpu, const struct cr_insn *insn)
-{
-	const struct x86_insn *general = &insn->general;
-	uint16_t word = (uint16_t)vcpu->regs.cr0;
-
-	if (!general->is_memory)
-		x86_gpr_write(
-			general, vcpu->gpr, general->rm, general->operand_bytes, vcpu->regs.cr0);
-	else if (!memory_write(vcpu, insn_linear(vcpu, general), &word, sizeof(word)))
+	if (insn_decode(vcpu, &general) != INSN_OK)
 		return;
+	if (!general.is_memory)
+		word = (uint16_t)vcpu->gpr[general.rm];
+	else if (!insn_operand(vcpu, &general, sizeof(word), false, &gva) ||
+		 !memory_read(vcpu, gva, &word, sizeof(word)))
+		return;
+	if (general.is_memory)
+		debug_access(vcpu, DEBUG_READ, gva, sizeof(word));
+	write_cr0(vcpu, insn, (vcpu->regs.cr0 & ~(CR0_LMSW & ~X86_CR0_PE)) | (word & CR0_LMSW));
+}
+
+static void do_smsw(struct vcpu *vcpu, const struct cr_insn *insn)
+{
+	uint64_t cr0 = vcpu->regs.cr0;
+	uint16_t word = (uint16_t)cr0;
+	struct x86_insn general;
+	umbra_gva gva;
+
+	if (insn_decode(vcpu, &general) != INSN_OK)
+		return;
+	if (!general.is_memory)
+		x86_gpr_write(&general, vcpu->gpr, general.rm, general.operand_bytes, cr0);
+	else if (!insn_operand(vcpu, &general, sizeof(word), true, &gva) ||
+		 !memory_write(vcpu, gva, &word, sizeof(word)))
+		return;
+	if (general.is_memory)
+		debug_access(vcpu, DEBUG_WRITE, gva, sizeof(word));
 	vendor_advance(vcpu, insn->length);
 }
 
@@ -165,7 +189,6 @@ void exit_cr0(struct vcpu *vcpu)
 {
 	uint64_t cr0 = vcpu->regs.cr0;
 	struct cr_insn insn;
-	uint16_t word;
 
 	if (!find_insn(vcpu, &insn))
 		return;
@@ -174,12 +197,10 @@ void exit_cr0(struct vcpu *vcpu)
 		write_cr0(vcpu, &insn, cr0 & ~X86_CR0_TS);
 		break;
 	case X86_OP_LMSW:
-		if (lmsw_operand(vcpu, &insn.general, &word))
-			write_cr0(
-				vcpu, &insn, (cr0 & ~(CR0_LMSW & ~X86_CR0_PE)) | (word & CR0_LMSW));
+		do_lmsw(vcpu, &insn);
 		break;
 	case X86_OP_SMSW:
-		store_smsw(vcpu, &insn);
+		do_smsw(vcpu, &insn);
 		break;
 	default:
 		if (insn.write)
@@ -207,6 +228,8 @@ void exit_cr3(struct vcpu *vcpu)
 		inject_outcome(vcpu, &out);
 		return;
 	}
+	if (vcpu->regs.cr4 & X86_CR4_PCIDE)
+		cr3 &= ~X86_CR3_NO_FLUSH;
 	vcpu->regs.cr3 = cr3;
 	vcpu->root = umbra_root(vcpu->mmu);
 	vendor_advance(vcpu, insn.length);
@@ -214,21 +237,18 @@ void exit_cr3(struct vcpu *vcpu)
 
 void exit_cr4(struct vcpu *vcpu)
 {
-	struct umbra_paging_regs regs = vcpu->regs;
+	struct umbra_paging_regs next;
 	struct cr_insn insn;
 
 	if (!find_insn(vcpu, &insn))
 		return;
 	if (!insn.write) {
-		read_cr(vcpu, &insn, regs.cr4);
+		read_cr(vcpu, &insn, vcpu->regs.cr4);
 		return;
 	}
-	regs.cr4 = gpr_value(vcpu, &insn);
-	if (regs.cr4 & ~vcpu->vm->cr4_mask ||
-		(!(regs.cr4 & X86_CR4_PAE) && regs.efer & X86_EFER_LMA)) {
-		inject_exception(vcpu, X86_GP, 0);
-		return;
-	}
-	if (paging_change(vcpu, &regs))
+	if (control_write_cr4(&vcpu->regs, gpr_value(vcpu, &insn), vcpu->vm->cr4_mask, &next) &&
+		paging_change(vcpu, &next))
 		vendor_advance(vcpu, insn.length);
+	else
+		inject_exception(vcpu, X86_GP, 0);
 }

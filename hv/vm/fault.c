@@ -17,10 +17,10 @@ static __attribute__((noinline)) void do_outcome(
 		inject_outcome(vcpu, out);
 		return;
 	case UMBRA_EMULATE:
-		emulate_table_store(vcpu, gva, out->gpa);
+		emulate_table_store(vcpu, gva, out);
 		return;
 	case UMBRA_MMIO:
-		emulate_absent(vcpu, gva, out->gpa);
+		emulate_absent(vcpu, gva, out);
 		return;
 	}
 	panic("unknown outcome %d of a page fault", (int)outcome);
@@ -29,12 +29,7 @@ static __attribute__((noinline)) void do_outcome(
 void exit_pf(struct vcpu *vcpu)
 {
 	const struct exit_record *exit = vcpu->exit;
-	struct umbra_page_fault fault = {
-		.gva = exit->info2,
-		.error_code = (uint32_t)exit->info1,
-		.cpl = exit->cpl,
-		.ac = exit->rflags & X86_RFLAGS_AC,
-	};
+	struct umbra_page_fault fault = access_of(vcpu, exit->info2, (uint32_t)exit->info1);
 	struct umbra_exit out;
 	enum umbra_outcome outcome = umbra_page_fault(vcpu->mmu, &fault, &out);
 
@@ -47,8 +42,10 @@ void exit_pf(struct vcpu *vcpu)
  * there, or the address is beyond what they cover. */
 void exit_npf(struct vcpu *vcpu)
 {
+	struct umbra_exit absent = {.gpa = vcpu->exit->info2};
+
 	if (vcpu->mmu)
 		panic("nested page fault at %lx without nested paging", vcpu->exit->info2);
 	/* The linear address is not told: the instruction has to be believed. */
-	emulate_absent(vcpu, EMULATE_ANY_GVA, vcpu->exit->info2);
+	emulate_absent(vcpu, EMULATE_ANY_GVA, &absent);
 }

@@ -7,7 +7,7 @@
 #include "hv/acpi.h"
 #include "hv/arch/cpu.h"
 #include "hv/core/init.h"
-#include "hv/vm/vcpu.h"
+#include "hv/vm/debug.h"
 
 #define MONITOR_PORTS 8u
 
@@ -159,4 +159,5 @@ void exit_io(struct vcpu *vcpu)
 	else
 		do_out(vcpu, &access, (uint32_t)vcpu->gpr[X86_RAX]);
 	vendor_advance(vcpu, (unsigned)(access.next_rip - vcpu->exit->rip));
+	debug_access(vcpu, DEBUG_PORT, access.port, access.n_bytes);
 }

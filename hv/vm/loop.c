@@ -6,10 +6,13 @@
 
 static exit_handler *const handlers[EXIT_KINDS] = {
 	[EXIT_PF] = exit_pf,
+	[EXIT_UD] = exit_ud,
+	[EXIT_EXCEPTION] = exit_exception,
 	[EXIT_CR0] = exit_cr0,
 	[EXIT_CR3] = exit_cr3,
 	[EXIT_CR4] = exit_cr4,
 	[EXIT_INVLPG] = exit_invlpg,
+	[EXIT_INVPCID] = exit_invpcid,
 	[EXIT_CPUID] = exit_cpuid,
 	[EXIT_MSR] = exit_msr,
 	[EXIT_IO] = exit_io,

@@ -2,8 +2,9 @@
 /*
  * The guest's memory as one of its instructions sees it.
  */
-#include "hv/vm/vcpu.h"
-
+#include "hv/arch/cpu.h"
+#include "hv/core/insn.h"
+#include "hv/vm/shadow_walk.h"
 #include "hv/vm/walk.h"
 
 void *memory_ram(const struct vm *vm, umbra_gpa gpa)
@@ -20,68 +21,52 @@ static bool is_user(const struct vcpu *vcpu)
 	return vcpu->exit->cpl == 3;
 }
 
-/* The entry for @gva, in a table of bits @shift and up, that @parent (an entry, or CR3) leads to.
- */
-static inline uint64_t entry_of(uint64_t parent, umbra_gva gva, unsigned shift)
-{
-	const volatile uint64_t *table = phys_to_virt(parent & X86_PTE_FRAME);
-
-	return table[gva >> shift & 511];
-}
-
-static inline umbra_gpa leaf_gpa(uint64_t entry, umbra_gva gva, unsigned shift)
-{
-	uint64_t offset_mask = (1ull << shift) - 1;
-
-	return (entry & X86_PTE_FRAME & ~offset_mask) | (gva & offset_mask);
-}
-
 /*
- * Where shadow tables map @gva: what the processor has just fetched an instruction through, at a
- * fraction of the cost of asking the library. They are hardware tables like any other, only that
- * guest-physical is host-physical. Returns false if the entry is gone meanwhile, and for tables
- * that have not four levels.
+ * Where the processor has just fetched an instruction, at a fraction of the cost of asking the
+ * library. Returns false if the entry is gone meanwhile, and with nested paging.
  */
 static inline bool shadow_translate(const struct vcpu *vcpu, umbra_gva gva, umbra_gpa *gpa)
 {
-	uint64_t entry;
+	return shadow_walk(vcpu->root, vcpu->shadow_shift, gva, gpa);
+}
 
-	if (!vcpu->mmu || !(vcpu->regs.efer & X86_EFER_LMA) || vcpu->regs.cr4 & X86_CR4_LA57)
-		return false;
-	entry = entry_of(vcpu->root, gva, 39);
-	if (!(entry & X86_PTE_P))
-		return false;
-	entry = entry_of(entry, gva, 30);
-	if (!(entry & X86_PTE_P))
-		return false;
-	if (entry & X86_PTE_PS) {
-		*gpa = leaf_gpa(entry, gva, 30);
-		return true;
-	}
-	entry = entry_of(entry, gva, 21);
-	if (entry & X86_PTE_P && !(entry & X86_PTE_PS)) {
-		entry = entry_of(entry, gva, 12);
-		*gpa = leaf_gpa(entry, gva, 12);
-	} else {
-		*gpa = leaf_gpa(entry, gva, 21);
-	}
-	return entry & X86_PTE_P;
+/* PKRU, and PKRS above it: both registers are the guest's own. */
+static __attribute__((noinline)) uint64_t read_keys(uint64_t cr4)
+{
+	uint64_t pkru = cr4 & X86_CR4_PKE ? rdpkru() : 0;
+	uint64_t pkrs = cr4 & X86_CR4_PKS ? rdmsr(X86_MSR_PKRS) : 0;
+
+	return pkrs << 32 | pkru;
+}
+
+struct umbra_page_fault access_of(const struct vcpu *vcpu, umbra_gva gva, uint32_t error_code)
+{
+	const struct exit_record *exit = vcpu->exit;
+	uint64_t cr4 = vcpu->regs.cr4;
+	uint64_t keys = unlikely(cr4 & (X86_CR4_PKE | X86_CR4_PKS)) ? read_keys(cr4) : 0;
+
+	return (struct umbra_page_fault){
+		.gva = gva,
+		.error_code = error_code,
+		.cpl = exit->cpl,
+		.ac = exit->rflags & X86_RFLAGS_AC,
+		.pkru = (uint32_t)keys,
+		.pkrs = (uint32_t)(keys >> 32),
+	};
 }
 
 bool memory_translate(struct vcpu *vcpu, umbra_gva gva, enum umbra_access access, umbra_gpa *gpa,
 	struct umbra_exit *out)
 {
-	struct umbra_page_fault fault = {
-		.gva = gva,
-		.error_code = (access == UMBRA_WRITE ? X86_PF_W : 0) |
-			      (access == UMBRA_FETCH ? X86_PF_I : 0) | (is_user(vcpu) ? X86_PF_U : 0),
-		.cpl = vcpu->exit->cpl,
-		.ac = vcpu->exit->rflags & X86_RFLAGS_AC,
-	};
+	uint32_t error_code = (access == UMBRA_WRITE ? X86_PF_W : 0) |
+			      (access == UMBRA_FETCH ? X86_PF_I : 0) |
+			      (is_user(vcpu) ? X86_PF_U : 0);
+	struct umbra_page_fault fault;
 
-	if (vcpu->mmu)
-		return umbra_translate(vcpu->mmu, &fault, gpa, out);
-	return walk_translate(vcpu, gva, access, gpa, out);
+	if (!vcpu->mmu)
+		return walk_translate(vcpu, gva, access, gpa, out);
+	fault = access_of(vcpu, gva, error_code);
+	return umbra_translate(vcpu->mmu, &fault, gpa, out);
 }
 
 static unsigned page_left(umbra_gva gva)
@@ -144,27 +129,10 @@ size_t memory_fetch(struct vcpu *vcpu, uint8_t bytes[X86_INSN_MAX + 1])
 	}
 	/* The instruction may end in the first page, so a second one that cannot be read is no
 	 * fault yet. */
-	if (first < X86_INSN_MAX &&
-		fetch_part(vcpu, gva + first, bytes + first, X86_INSN_MAX - first, &out))
+	if (first < X86_INSN_MAX && fetch_part(vcpu, insn_linear_add(vcpu, gva, first),
+					    bytes + first, X86_INSN_MAX - first, &out))
 		return X86_INSN_MAX;
 	return first;
-}
-
-bool memory_peek(const struct vcpu *vcpu, uint64_t *word)
-{
-	umbra_gva gva = vcpu->exit->rip;
-	umbra_gpa gpa;
-
-	if (gva % X86_PAGE_SIZE > X86_PAGE_SIZE - sizeof(*word))
-		return false;
-	if (vendor_code_size(vcpu) != X86_CODE_64 || !shadow_translate(vcpu, gva, &gpa))
-		return false;
-	/* The direct map has the first 4 GiB, and RAM; what the guest may not read is in no table.
-	 */
-	if (gpa >> 32 && !memory_ram(vcpu->vm, gpa))
-		return false;
-	__builtin_memcpy(word, phys_to_virt(gpa), sizeof(*word));
-	return true;
 }
 
 /*
@@ -173,17 +141,16 @@ bool memory_peek(const struct vcpu *vcpu, uint64_t *word)
  */
 static bool touch(struct vcpu *vcpu, umbra_gva gva, bool write, umbra_gpa *gpa)
 {
-	struct umbra_page_fault fault = {
-		.gva = gva,
-		.error_code = (write ? X86_PF_W : 0) | (is_user(vcpu) ? X86_PF_U : 0),
-		.cpl = vcpu->exit->cpl,
-		.ac = vcpu->exit->rflags & X86_RFLAGS_AC,
-	};
+	uint32_t error_code = (write ? X86_PF_W : 0) | (is_user(vcpu) ? X86_PF_U : 0);
+	struct umbra_page_fault fault;
 	struct umbra_exit out;
 
-	if (vcpu->mmu && umbra_page_fault(vcpu->mmu, &fault, &out) == UMBRA_INJECT) {
-		inject_outcome(vcpu, &out);
-		return false;
+	if (vcpu->mmu) {
+		fault = access_of(vcpu, gva, error_code);
+		if (umbra_page_fault(vcpu->mmu, &fault, &out) == UMBRA_INJECT) {
+			inject_outcome(vcpu, &out);
+			return false;
+		}
 	}
 	if (memory_translate(vcpu, gva, write ? UMBRA_WRITE : UMBRA_READ, gpa, &out))
 		return true;
@@ -277,11 +244,12 @@ static void write_part(struct vcpu *vcpu, umbra_gpa gpa, const uint8_t *bytes, s
 bool memory_read(struct vcpu *vcpu, umbra_gva gva, void *bytes, size_t n_bytes)
 {
 	size_t first = n_bytes < page_left(gva) ? n_bytes : page_left(gva);
+	umbra_gva second = insn_linear_add(vcpu, gva, first);
 	umbra_gpa gpas[2];
 
 	if (!touch(vcpu, gva, false, &gpas[0]))
 		return false;
-	if (first < n_bytes && !touch(vcpu, gva + first, false, &gpas[1]))
+	if (first < n_bytes && !touch(vcpu, second, false, &gpas[1]))
 		return false;
 	read_part(vcpu->vm, gpas[0], bytes, first);
 	if (first < n_bytes)
@@ -292,11 +260,12 @@ bool memory_read(struct vcpu *vcpu, umbra_gva gva, void *bytes, size_t n_bytes)
 bool memory_write(struct vcpu *vcpu, umbra_gva gva, const void *bytes, size_t n_bytes)
 {
 	size_t first = n_bytes < page_left(gva) ? n_bytes : page_left(gva);
+	umbra_gva second = insn_linear_add(vcpu, gva, first);
 	umbra_gpa gpas[2];
 
 	if (!touch(vcpu, gva, true, &gpas[0]))
 		return false;
-	if (first < n_bytes && !touch(vcpu, gva + first, true, &gpas[1]))
+	if (first < n_bytes && !touch(vcpu, second, true, &gpas[1]))
 		return false;
 	write_part(vcpu, gpas[0], bytes, first);
 	if (first < n_bytes)

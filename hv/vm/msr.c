@@ -4,6 +4,7 @@
  * APM 2 "Model-Specific Registers (MSRs)".
  */
 #include "hv/arch/cpu.h"
+#include "hv/vm/control.h"
 #include "hv/vm/vcpu.h"
 
 enum msr_rule {
@@ -24,7 +25,6 @@ static const struct msr_row rows[] = {
 		"SVME is ours; LME, LMA and NXE belong to the shadow tables"},
 	{X86_MSR_APIC_BASE, X86_MSR_APIC_BASE, MSR_APIC_BASE,
 		"the local APIC stays where it is, and in xAPIC mode"},
-	{X86_MSR_PKRS, X86_MSR_PKRS, MSR_HIDDEN, "protection keys are hidden"},
 	{X86_MSR_SYSCFG, X86_MSR_SYSCFG, MSR_FIXED, "routes memory accesses"},
 	{X86_MSR_IORR0, X86_MSR_IORR3, MSR_FIXED, "route memory accesses"},
 	{X86_MSR_TOP_MEM, X86_MSR_TOP_MEM, MSR_FIXED, "routes memory accesses"},
@@ -63,19 +63,11 @@ static enum msr_rule rule_of(uint32_t msr)
 /* Returns false for #GP, here and below. */
 static bool write_efer(struct vcpu *vcpu, uint64_t efer)
 {
-	struct umbra_paging_regs regs = vcpu->regs;
+	struct umbra_paging_regs next;
 
-	/* LMA is not written: it follows LME and PG. */
-	efer &= ~X86_EFER_LMA;
-	if (efer & ~vcpu->vm->efer_mask)
+	if (!control_write_efer(&vcpu->regs, efer, vcpu->vm->efer_mask, &next))
 		return false;
-	if ((efer ^ regs.efer) & X86_EFER_LME && regs.cr0 & X86_CR0_PG)
-		return false;
-	regs.efer = efer | (regs.efer & X86_EFER_LMA);
-	if (vcpu->mmu)
-		return paging_change(vcpu, &regs);
-	vendor_nested_set_efer(vcpu, regs.efer);
-	return true;
+	return paging_change(vcpu, &next);
 }
 
 static bool write_apic_base(uint64_t value)

@@ -21,19 +21,26 @@ static bool serve_monitor(struct vcpu *vcpu)
 	return served;
 }
 
+/*
+ * The processor holds an intercepted NMI pending. One that is the guest's is not injected, since
+ * that would not block the next one: the processor delivers it itself.
+ */
 void exit_nmi(struct vcpu *vcpu)
 {
-	struct vendor_event nmi = {.type = EVENT_NMI, .vector = X86_NMI};
-
-	vendor_window();
-	/* The processor does not hold further NMIs back for an injected one until IRET; the guest's
-	 * own handler must bear that, as it must bear an NMI in a nested exception. */
-	if (!serve_monitor(vcpu))
-		vendor_inject(vcpu, &nmi);
+	if (vendor_nmi_returns(vcpu))
+		return;
+	if (serve_monitor(vcpu))
+		(void)vendor_window();
+	else
+		vendor_pass_nmi(vcpu);
 }
 
 void exit_smi(struct vcpu *vcpu)
 {
-	(void)vcpu;
-	vendor_window();
+	struct vendor_event nmi = {.type = EVENT_NMI, .vector = X86_NMI};
+
+	/* An NMI that came together with the SMI is lost to the window. It is injected then, which
+	 * is nearly right: what is missing is that it blocks the next one. */
+	if (vendor_window() && !serve_monitor(vcpu))
+		vendor_inject(vcpu, &nmi);
 }

@@ -1,109 +1,66 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The guest's own CR0, CR3, CR4 and EFER against those the hardware runs with. Shadow paging only.
+ * The guest's own CR0, CR3, CR4 and EFER against those the hardware runs with.
  */
-#include "hv/core/insn.h"
+#include "hv/vm/control.h"
 #include "hv/vm/cpuid.h"
+#include "hv/vm/shadow_walk.h"
 #include "hv/vm/vcpu.h"
 
-/* Bits that change what a translation says. The rest goes to the hardware only. */
-#define CR0_PAGING  (X86_CR0_PE | X86_CR0_WP | X86_CR0_PG)
-#define CR4_PAGING  (X86_CR4_PSE | X86_CR4_PAE | X86_CR4_PGE | X86_CR4_SMEP | X86_CR4_SMAP)
-#define EFER_PAGING (X86_EFER_LME | X86_EFER_LMA | X86_EFER_NXE)
+#define CPUID_7_ECX_PKU (1u << 3)
 
-/* APM 2 "Extended Feature Enable Register (EFER)": no part of translation. */
-#define EFER_FFXSR (1ull << 14)
-
-static bool translation_differs(
-	const struct umbra_paging_regs *a, const struct umbra_paging_regs *b)
+/* The lowest bit of a linear address that chooses an entry of the root. */
+static unsigned root_shift(enum umbra_shadow_mode mode)
 {
-	return (a->cr0 ^ b->cr0) & CR0_PAGING || a->cr3 != b->cr3 ||
-	       (a->cr4 ^ b->cr4) & CR4_PAGING || (a->efer ^ b->efer) & EFER_PAGING;
+	switch (mode) {
+	case UMBRA_SHADOW_PAE:
+		return SHADOW_SHIFT_PAE;
+	case UMBRA_SHADOW_4LEVEL:
+		return SHADOW_SHIFT_4LEVEL;
+	case UMBRA_SHADOW_5LEVEL:
+		return SHADOW_SHIFT_5LEVEL;
+	}
+	panic("unknown shadow mode %d", (int)mode);
 }
 
 bool paging_change(struct vcpu *vcpu, const struct umbra_paging_regs *regs)
 {
+	enum umbra_shadow_mode mode;
 	struct umbra_exit out;
 
-	if (translation_differs(&vcpu->regs, regs)) {
-		if (umbra_set_paging_regs(vcpu->mmu, regs, &out) != UMBRA_RESUME) {
-			inject_outcome(vcpu, &out);
+	if (!vcpu->mmu) {
+		vendor_nested_set_control(vcpu, regs);
+		return true;
+	}
+	if (control_concerns_mmu(&vcpu->regs, regs)) {
+		if (umbra_set_paging_regs(vcpu->mmu, regs, &out) != UMBRA_RESUME)
 			return false;
-		}
 		vendor_flush_tlb(vcpu);
 	}
+	mode = umbra_shadow_mode(vcpu->mmu);
 	vcpu->regs = *regs;
-	vendor_set_paging(vcpu, regs, umbra_shadow_mode(vcpu->mmu));
+	vcpu->shadow_shift = root_shift(mode);
 	vcpu->root = umbra_root(vcpu->mmu);
+	vendor_set_paging(vcpu, regs, mode);
 	return true;
 }
 
-uint64_t paging_efer(uint64_t efer, uint64_t cr0)
+/* Leaves beyond the last one are another leaf's answer on some processors. */
+static struct cpuid_result known_leaf(uint32_t leaf)
 {
-	efer &= ~X86_EFER_LMA;
-	return efer & X86_EFER_LME && cr0 & X86_CR0_PG ? efer | X86_EFER_LMA : efer;
-}
+	uint32_t last = cpuid(leaf & 0x80000000u, 0).eax;
 
-/* A CPUID bit and the control register bits that exist with it. */
-struct bit_pair {
-	uint32_t cpuid;
-	uint64_t control;
-};
-
-static uint64_t collect(uint32_t word, const struct bit_pair *pairs, unsigned n)
-{
-	uint64_t bits = 0;
-
-	for (unsigned i = 0; i < n; i++) {
-		if (word & pairs[i].cpuid)
-			bits |= pairs[i].control;
-	}
-	return bits;
-}
-
-static uint64_t cr4_mask(void)
-{
-	/* SDM 2 "CPUID", leaf 1 EDX, ECX; leaf 7 EBX, ECX. */
-	static const struct bit_pair edx_1[] = {
-		{1u << 1, X86_CR4_VME | X86_CR4_PVI},
-		{1u << 2, X86_CR4_DE},
-		{1u << 3, X86_CR4_PSE},
-		{1u << 4, X86_CR4_TSD},
-		{1u << 6, X86_CR4_PAE},
-		{1u << 7, X86_CR4_MCE},
-		{1u << 13, X86_CR4_PGE},
-		{1u << 24, X86_CR4_OSFXSR},
-		{1u << 25, X86_CR4_OSXMMEXCPT},
-	};
-	static const struct bit_pair ecx_1[] = {{1u << 26, X86_CR4_OSXSAVE}};
-	static const struct bit_pair ebx_7[] = {
-		{1u << 0, X86_CR4_FSGSBASE},
-		{1u << 7, X86_CR4_SMEP},
-		{1u << 20, X86_CR4_SMAP},
-	};
-	static const struct bit_pair ecx_7[] = {{1u << 2, X86_CR4_UMIP}};
-	struct cpuid_result leaf_1 = cpuid_guest(1, 0);
-	struct cpuid_result leaf_7 = cpuid_guest(7, 0);
-
-	return X86_CR4_PCE | collect(leaf_1.edx, edx_1, 9) | collect(leaf_1.ecx, ecx_1, 1) |
-	       collect(leaf_7.ebx, ebx_7, 3) | collect(leaf_7.ecx, ecx_7, 1);
-}
-
-static uint64_t efer_mask(void)
-{
-	/* APM 3 "CPUID Fn8000_0001_EDX". */
-	static const struct bit_pair edx[] = {
-		{1u << 11, X86_EFER_SCE},
-		{1u << 20, X86_EFER_NXE},
-		{1u << 25, EFER_FFXSR},
-		{1u << 29, X86_EFER_LME},
-	};
-
-	return collect(cpuid_guest(0x80000001u, 0).edx, edx, 4);
+	return leaf <= last ? cpuid_guest(leaf, 0) : (struct cpuid_result){0};
 }
 
 void paging_init(struct vm *vm)
 {
-	vm->cr4_mask = cr4_mask();
-	vm->efer_mask = efer_mask();
+	struct cpuid_result leaf_7 = known_leaf(7);
+
+	vm->cr4_mask = control_cr4_mask(known_leaf(1), leaf_7);
+	vm->efer_mask = control_efer_mask(known_leaf(0x80000001u), known_leaf(0x80000021u));
+	/* So that RDPKRU works here. Our own pages are supervisor pages, which PKRU leaves alone.
+	 */
+	if (leaf_7.ecx & CPUID_7_ECX_PKU)
+		write_cr4(read_cr4() | X86_CR4_PKE);
 }

@@ -14,12 +14,6 @@ void exit_shutdown(struct vcpu *vcpu)
 	vm_stop(vcpu, "triple fault, at or after rip %lx", vcpu->exit->rip);
 }
 
-void exit_task_switch(struct vcpu *vcpu)
-{
-	vm_stop(vcpu, "a task switch through a TSS at rip %lx, which is not supported",
-		vcpu->exit->rip);
-}
-
 void exit_other(struct vcpu *vcpu)
 {
 	panic("exit %lx (%lx, %lx) that nobody asked for, at guest rip %lx", vcpu->exit->code,

@@ -8,10 +8,13 @@
 
 const char *const exit_kind_names[EXIT_KINDS] = {
 	[EXIT_PF] = "pf",
+	[EXIT_UD] = "ud",
+	[EXIT_EXCEPTION] = "exception",
 	[EXIT_CR0] = "cr0",
 	[EXIT_CR3] = "cr3",
 	[EXIT_CR4] = "cr4",
 	[EXIT_INVLPG] = "invlpg",
+	[EXIT_INVPCID] = "invpcid",
 	[EXIT_CPUID] = "cpuid",
 	[EXIT_MSR] = "msr",
 	[EXIT_IO] = "io",

@@ -44,12 +44,11 @@ struct vm {
 	uint64_t start_tsc;
 };
 
-/* The last store that the library wanted to have emulated and that was given up: the same one
- * again, soon, makes no progress. */
+/* The last store that the library wanted to have emulated and that was given up: the same
+ * instruction again, soon, with the same registers, makes no progress. */
 struct stuck_store {
 	uint64_t rip;
-	umbra_gpa gpa;
-	uint64_t rcx;
+	uint64_t gpr[X86_GPRS];
 	uint64_t n_exits;
 	unsigned n_times; /* that this was so without a break */
 };
@@ -58,6 +57,8 @@ struct vcpu {
 	uint64_t gpr[X86_GPRS]; /* first: hv/arch/svm/enter.S */
 	umbra_hpa root; /* of the shadow tables: the library's answer after every event. Unused with
 			   nested paging */
+	unsigned shadow_shift;    /* the lowest address bit that chooses an entry of the root; 0
+				     with nested paging */
 	struct exit_record *exit; /* the last one */
 	struct umbra_vcpu *mmu;   /* NULL with nested paging */
 	struct vm *vm;
@@ -84,14 +85,18 @@ _Noreturn void vm_stop(struct vcpu *vcpu, const char *fmt, ...)
 
 typedef void exit_handler(struct vcpu *vcpu);
 
-exit_handler exit_pf, exit_npf;                                          /* fault.c */
-exit_handler exit_cr0, exit_cr3, exit_cr4, exit_invlpg;                  /* cr.c, invlpg.c */
-exit_handler exit_cpuid;                                                 /* cpuid.c */
-exit_handler exit_msr;                                                   /* msr.c */
-exit_handler exit_io;                                                    /* io.c */
-exit_handler exit_vmmcall;                                               /* vmmcall.c */
-exit_handler exit_nmi, exit_smi;                                         /* nmi.c */
-exit_handler exit_svm_insn, exit_shutdown, exit_task_switch, exit_other; /* refuse.c */
+exit_handler exit_pf, exit_npf;                        /* fault.c */
+exit_handler exit_ud;                                  /* keys.c */
+exit_handler exit_cr0, exit_cr3, exit_cr4;             /* cr.c */
+exit_handler exit_invlpg, exit_invpcid;                /* invlpg.c */
+exit_handler exit_cpuid;                               /* cpuid.c */
+exit_handler exit_msr;                                 /* msr.c */
+exit_handler exit_io;                                  /* io.c */
+exit_handler exit_vmmcall;                             /* vmmcall.c */
+exit_handler exit_nmi, exit_smi;                       /* nmi.c */
+exit_handler exit_exception;                           /* inject.c */
+exit_handler exit_task_switch;                         /* task.c */
+exit_handler exit_svm_insn, exit_shutdown, exit_other; /* refuse.c */
 
 /* Ask for the exits that these families need. Boot only. */
 void msr_intercept_all(void);
@@ -99,12 +104,10 @@ void io_intercept_all(void);
 
 /* ---- paging.c: the registers that decide about translation ---- */
 
-/* Change them as the guest did, in the library and in the hardware. Returns false, and #GP is
- * injected, if the library refuses. */
+/* Change them as the guest did, in the library (if there is one) and in the hardware. Returns
+ * false, and nothing changed, if the library refuses: #GP(0) for a MOV. */
 bool paging_change(struct vcpu *vcpu, const struct umbra_paging_regs *regs);
-/* EFER after MOV to CR0 or WRMSR: LMA follows LME and PG. */
-uint64_t paging_efer(uint64_t efer, uint64_t cr0);
-/* Fill vm->cr4_mask and vm->efer_mask. */
+/* Fill vm->cr4_mask and vm->efer_mask, and make access_of() work. */
 void paging_init(struct vm *vm);
 
 /* ---- inject.c ---- */
@@ -117,6 +120,9 @@ void inject_outcome(struct vcpu *vcpu, const struct umbra_exit *out);
 
 /* ---- memory.c: the guest's memory as an instruction of the guest sees it ---- */
 
+/* An access by the instruction at RIP, or one that faulted there, for the library. */
+struct umbra_page_fault access_of(const struct vcpu *vcpu, umbra_gva gva, uint32_t error_code);
+
 /* Bytes of guest RAM at @gpa, valid to the end of their page; NULL if it is not RAM. */
 void *memory_ram(const struct vm *vm, umbra_gpa gpa);
 /* false: @out holds the #PF. */
@@ -125,9 +131,6 @@ bool memory_translate(struct vcpu *vcpu, umbra_gva gva, enum umbra_access access
 /* Copy the bytes from RIP on, as many as there are in one or two pages but at most X86_INSN_MAX.
  * Returns how many; 0: a #PF was injected. */
 size_t memory_fetch(struct vcpu *vcpu, uint8_t bytes[X86_INSN_MAX + 1]);
-/* The eight bytes from RIP on, little-endian, if they are quickly had: 64-bit code that the shadow
- * tables still map, in one page of RAM. Returns false otherwise; then memory_fetch() does it. */
-bool memory_peek(const struct vcpu *vcpu, uint64_t *word);
 /* Read or write @n_bytes at @gva for the instruction at RIP, with A and D bits, faults and shadows
  * as if the processor had done it; what is beyond the direct map, and the hypervisor, reads as all
  * ones. Returns false: a fault was injected, nothing was copied. */
@@ -148,18 +151,25 @@ enum insn_status insn_decode(struct vcpu *vcpu, struct x86_insn *insn);
 umbra_gva insn_linear(struct vcpu *vcpu, const struct x86_insn *insn);
 /* @offset in @segment, as a linear address. */
 umbra_gva insn_linear_at(struct vcpu *vcpu, enum x86_segment segment, uint64_t offset);
+/* @gva plus @n_bytes: addresses of 16- and 32-bit code wrap at 4 GiB. */
+umbra_gva insn_linear_add(const struct vcpu *vcpu, umbra_gva gva, uint64_t n_bytes);
+/* For an instruction that exited before its memory operand of @n_bytes was looked at: its linear
+ * address. Returns false if #GP or #SS was injected: it is beyond the segment's limit, of the wrong
+ * kind, or not canonical. */
+bool insn_operand(
+	struct vcpu *vcpu, const struct x86_insn *insn, size_t n_bytes, bool write, umbra_gva *gva);
 /* Step over the instruction at RIP, whatever it is. */
 void insn_skip(struct vcpu *vcpu);
 
 /* ---- emulate.c ---- */
 
-/* The library's UMBRA_EMULATE: a store at @gva, @gpa, into a shadowed table or where no entry may
- * allow it. Done here, or the table is given up. */
-void emulate_table_store(struct vcpu *vcpu, umbra_gva gva, umbra_gpa gpa);
+/* The library's UMBRA_EMULATE: a store at @gva, into a shadowed table or where no entry may allow
+ * it. Done here, or the table is given up. */
+void emulate_table_store(struct vcpu *vcpu, umbra_gva gva, const struct umbra_exit *out);
 /* An access at @gva to memory that is not there: reads are all ones, writes do nothing. The linear
  * address of a nested page fault is not known. */
 #define EMULATE_ANY_GVA UINT64_MAX
-void emulate_absent(struct vcpu *vcpu, umbra_gva gva, umbra_gpa gpa);
+void emulate_absent(struct vcpu *vcpu, umbra_gva gva, const struct umbra_exit *out);
 
 /* ---- stats.c ---- */
 

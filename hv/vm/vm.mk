@@ -3,14 +3,18 @@
 HV_SRCS += \
 	hv/host.c \
 	hv/vm/clock.c \
+	hv/vm/control.c \
+	hv/vm/combine.c \
 	hv/vm/cpuid.c \
 	hv/vm/cr.c \
+	hv/vm/debug.c \
 	hv/vm/emulate.c \
 	hv/vm/fault.c \
 	hv/vm/inject.c \
 	hv/vm/insn.c \
 	hv/vm/invlpg.c \
 	hv/vm/io.c \
+	hv/vm/keys.c \
 	hv/vm/loop.c \
 	hv/vm/measure.c \
 	hv/vm/memory.c \
@@ -21,6 +25,10 @@ HV_SRCS += \
 	hv/vm/refuse.c \
 	hv/vm/report.c \
 	hv/vm/stats.c \
+	hv/vm/system_memory.c \
+	hv/vm/task.c \
+	hv/vm/task_segments.c \
+	hv/vm/task_tss.c \
 	hv/vm/vm.c \
 	hv/vm/vmmcall.c \
 	hv/vm/walk.c \

@@ -30,6 +30,18 @@ static bool is_large(const struct umbra_paging_regs *regs, struct geometry geome
 	return level == 2 || geometry.levels > 3;
 }
 
+/* Memory that is not there holds ones. */
+static uint64_t read_entry(const struct vm *vm, umbra_gpa gpa, unsigned n_bytes)
+{
+	const void *ram = memory_ram(vm, gpa);
+	uint64_t entry = 0;
+
+	if (!ram)
+		return ~0ull >> (64 - 8 * n_bytes);
+	memcpy(&entry, ram, n_bytes);
+	return entry;
+}
+
 /* Physical address that a large leaf of @shift bits gives @gva. */
 static umbra_gpa large_gpa(struct geometry geometry, uint64_t entry, unsigned shift, umbra_gva gva)
 {
@@ -56,11 +68,9 @@ bool walk_translate(const struct vcpu *vcpu, umbra_gva gva, enum umbra_access ac
 	for (unsigned level = geometry.levels; level > 0; level--) {
 		unsigned shift = X86_PAGE_SHIFT + (level - 1) * geometry.index_bits;
 		uint64_t index = gva >> shift & ((1u << geometry.index_bits) - 1);
-		const void *ram = memory_ram(vcpu->vm, table + index * geometry.entry_bytes);
-		uint64_t entry = 0;
+		uint64_t entry = read_entry(
+			vcpu->vm, table + index * geometry.entry_bytes, geometry.entry_bytes);
 
-		if (ram)
-			memcpy(&entry, ram, geometry.entry_bytes);
 		if (!(entry & X86_PTE_P))
 			break;
 		if (is_large(regs, geometry, level, entry)) {

@@ -5,6 +5,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static void add(struct bench_results *results, const char *op, unsigned row, double value)
 {
@@ -69,6 +70,59 @@ static void the_table_has_a_line_an_operation_and_a_dash_for_what_is_missing(voi
 	bench_free(&results);
 }
 
+/* Another run, as a file; the caller removes it. */
+static void write_run(char *path, double shadow)
+{
+	struct machine_config config;
+	struct bench_results other = {0};
+	FILE *to = fdopen(mkstemp(path), "w");
+
+	config_defaults(&config);
+	add(&other, "fork", PAGING_NONE, 100);
+	add(&other, "fork", PAGING_SHADOW, shadow);
+	add(&other, "not_here", PAGING_SHADOW, 1);
+	bench_reduce(&other);
+	assert_int_equal(bench_write(to, &other, &config), EXIT_OK);
+	fclose(to);
+	bench_free(&other);
+}
+
+static void ratios_are_compared_with_another_run(void **state)
+{
+	const bool rows[BENCH_ROWS] = {[PAGING_NONE] = true, [PAGING_SHADOW] = true};
+	struct bench_results results = {0};
+	char path[] = "/tmp/umbra-test-XXXXXX";
+	char *text = NULL;
+	size_t n_bytes = 0;
+	FILE *to = open_memstream(&text, &n_bytes);
+
+	(void)state;
+	write_run(path, 160);
+	assert_int_equal(bench_load_against(&results, path), EXIT_OK);
+	add(&results, "fork", PAGING_NONE, 1000);
+	add(&results, "fork", PAGING_SHADOW, 2000);
+	add(&results, "only_here", PAGING_NONE, 10);
+	add(&results, "only_here", PAGING_SHADOW, 20);
+	bench_reduce(&results);
+	assert_true(bench_against(&results, bench_find(&results, "fork", PAGING_SHADOW)) == 1.25);
+	assert_true(bench_against(&results, bench_find(&results, "only_here", PAGING_SHADOW)) == 0);
+	bench_print(to, &results, rows);
+	fclose(to);
+	assert_non_null(strstr(text, "    ratio  against    exits"));
+	assert_non_null(strstr(text, "    2000.0     2.00     1.25        -\n"));
+	assert_non_null(strstr(text, "      20.0     2.00        -        -\n"));
+	free(text);
+	bench_free(&results);
+
+	to = fopen(path, "w");
+	fputs("{\"results\":3}", to);
+	fclose(to);
+	assert_int_equal(bench_load_against(&results, path), EXIT_BAD_FILE);
+	bench_free(&results);
+	unlink(path);
+	assert_int_equal(bench_load_against(&results, path), EXIT_NO_FILE);
+}
+
 static void json_has_null_where_there_is_no_native_row(void **state)
 {
 	struct machine_config config;
@@ -81,6 +135,7 @@ static void json_has_null_where_there_is_no_native_row(void **state)
 
 	(void)state;
 	config_defaults(&config);
+	config.kernel = "i686";
 	add(&results, "fork", PAGING_NPT, 125);
 	add_exits(&results, "fork", PAGING_NPT, 20, 30);
 	bench_reduce(&results);
@@ -89,6 +144,9 @@ static void json_has_null_where_there_is_no_native_row(void **state)
 	root = json_loads(text, 0, NULL);
 	first = json_array_get(json_object_get(root, "results"), 0);
 	assert_string_equal(json_string_value(json_object_get(first, "row")), "npt");
+	first = json_object_get(root, "machine");
+	assert_string_equal(json_string_value(json_object_get(first, "kernel")), "i686");
+	first = json_array_get(json_object_get(root, "results"), 0);
 	assert_true(json_is_null(json_object_get(first, "ratio")));
 	assert_true(json_number_value(json_object_get(first, "exits")) == 5);
 	assert_true(
@@ -103,6 +161,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(values_and_exits_are_medians_over_the_boots),
 		cmocka_unit_test(the_table_has_a_line_an_operation_and_a_dash_for_what_is_missing),
+		cmocka_unit_test(ratios_are_compared_with_another_run),
 		cmocka_unit_test(json_has_null_where_there_is_no_native_row),
 	};
 

@@ -68,17 +68,23 @@ expect_argument()
 		fail "QEMU was not given \"$1\" but $(tr '\n' ' ' < "$work/argv")"
 }
 
-# A file that begins like a bzImage: pref_address 16 MiB, init_size 32 MiB.
+# bzimage XLOADFLAGS: a file that begins like one: pref_address 16 MiB, init_size 32 MiB.
+bzimage()
+{
+	head -c 510 /dev/zero
+	printf '\125\252\0\0HdrS\017\002'
+	head -c 46 /dev/zero
+	# shellcheck disable=SC2059
+	printf "$1"
+	head -c 33 /dev/zero
+	printf '\0\0\0\001\0\0\0\0\0\0\0\002'
+	head -c 4096 /dev/zero
+}
+
 make_data()
 {
 	mkdir -p "$work/data/guest"
-	{
-		head -c 510 /dev/zero
-		printf '\125\252\0\0HdrS\017\002'
-		head -c 80 /dev/zero
-		printf '\0\0\0\001\0\0\0\0\0\0\0\002'
-		head -c 4096 /dev/zero
-	} > "$work/data/guest/vmlinuz"
+	bzimage '\001' > "$work/data/guest/vmlinuz"
 	printf 'initrd' > "$work/data/guest/initrd.cpio.gz"
 	printf 'program' > "$work/data/guest/bootclock"
 	printf 'hypervisor' > "$work/data/umbra-hv.bin"
@@ -143,7 +149,20 @@ expect_status 69
 expect_says 'apt install'
 UMBRA_DATA=$work/nothing run run -- true
 expect_status 66
-expect_says 'run make'
+expect_says 'run make, or'
+run run --kernel i686 -- true
+expect_status 66
+expect_says 'run make guests'
+run run --kernel i687 -- true
+expect_status 66
+expect_says 'give --kernel a file, or one of amd64, i686-pae, i686'
+
+run bench --against "$work/nothing"
+expect_status 66
+expect_says "check the name given with --against"
+run bench --against "$0"
+expect_status 65
+expect_says "is not what umbra bench --json writes"
 
 rule='the output and status of the command are ours, and nothing else is printed'
 script "console boot messages\\n
@@ -184,6 +203,38 @@ run run --kernel "$work/multiboot" --initrd "$work/multiboot" --initrd "$work/a 
 grep -q "^$work/multiboot words,$work/multiboot,/proc/self/fd/[0-9]*$" "$work/argv" ||
 	fail "modules: $(grep multiboot "$work/argv")"
 cmp "$work/a module,x" "$work/file" || fail 'QEMU cannot read a module whose name has a space'
+run run --kernel "$work/multiboot" --initrd "$work/multiboot some, words"
+grep -q "^$work/multiboot ,$work/multiboot some,, words$" "$work/argv" ||
+	fail "a module's words: $(grep multiboot "$work/argv")"
+run run --kernel "$work/multiboot" --initrd "$work/nothing some words"
+expect_status 66
+expect_says "cannot read $work/nothing (No such file"
+
+rule='a 32-bit kernel, by its name or as a file, gets the 32-bit initial file system'
+bzimage '\004' > "$work/data/guest/vmlinuz-i686"
+ln "$work/data/guest/vmlinuz-i686" "$work/data/guest/vmlinuz-i686-pae"
+printf '32-bit' > "$work/data/guest/initrd-i686.cpio.gz"
+script "${opened}\\x01EXIT 0\\n
+exit 0"
+for kernel in i686 i686-pae "$work/data/guest/vmlinuz-i686"; do
+	run run --kernel "$kernel" -- two
+	expect_status 0
+	head -c 6 "$work/file" | grep -qx 32-bit || fail "$kernel does not get it"
+done
+expect_argument 'paging=shadow reserve=44 monitor=0x2f8'
+grep -q "^$work/data/guest/vmlinuz-i686 $linux" "$work/argv" || fail 'it is not the kernel'
+run run --kernel amd64 -- two
+head -c 6 "$work/file" | grep -qx initrd || fail 'the 64-bit kernel has another'
+
+rule='and the program that reads the clock of its boot is a 32-bit one'
+printf 'program32' > "$work/data/guest/bootclock-i686"
+for kernel in i686 amd64; do
+	run bench --icount --rows none --ops boot --kernel $kernel
+	tail -c +9 "$work/file" | cpio --quiet -i --to-stdout umbra/bootclock \
+		> "$work/program.$kernel"
+done
+[ "$(cat "$work/program.i686")" = program32 ] || fail 'it is not for i686'
+[ "$(cat "$work/program.amd64")" = program ] || fail 'it is not for amd64'
 
 rule='standard input reaches the command whole, with its end'
 script "$opened
@@ -281,6 +332,13 @@ run run --kernel "$work/multiboot"
 expect_status 33
 expect_out 'hello from a kernel
 '
+for code in 65 67 71; do
+	script "monitor {\"type\":\"stats\",\"reason\":\"debug-exit\",$counts,\"guest_ns\":1}\\n
+exit $code"
+	run run --kernel "$work/multiboot"
+	expect_status $code
+	expect_silent
+done
 
 rule='a time-out ends with 124, even if QEMU does not want to end'
 script 'stubborn

@@ -27,8 +27,13 @@ static void a_bzimage_is_known_by_its_header_and_says_what_memory_it_needs(void 
 	kernel = kernel_identify(head, sizeof(head));
 	assert_int_equal(kernel.kind, KERNEL_LINUX);
 	assert_int_equal(kernel.end_bytes, 21u << 20);
+	assert_true(kernel.is_32_bit);
+	head[0x236] = 1;
+	assert_false(kernel_identify(head, sizeof(head)).is_32_bit);
 	memcpy(head + 0x206, "\x09\x02", 2); /* before 2.10 the header does not know these */
 	assert_int_equal(kernel_identify(head, sizeof(head)).end_bytes, 0);
+	head[0x236] = 0;
+	assert_false(kernel_identify(head, sizeof(head)).is_32_bit);
 	assert_int_equal(kernel_identify(head, 0x240).kind, KERNEL_NONE);
 	head[0x202] = 'h';
 	assert_int_equal(kernel_identify(head, sizeof(head)).kind, KERNEL_NONE);
@@ -46,6 +51,10 @@ static void a_multiboot_header_needs_its_checksum_and_alignment(void **state)
 	assert_false(kernel_identify(head, sizeof(head)).elf64);
 	head[4] = 2;
 	assert_true(kernel_identify(head, sizeof(head)).elf64);
+	put32(head + 0x1004, 0x10003); /* with addresses, what else it is does not matter */
+	put32(head + 0x1008, 0u - 0x1badb002 - 0x10003);
+	assert_int_equal(kernel_identify(head, sizeof(head)).kind, KERNEL_MULTIBOOT);
+	assert_false(kernel_identify(head, sizeof(head)).elf64);
 	head[0x1008]++;
 	assert_int_equal(kernel_identify(head, sizeof(head)).kind, KERNEL_NONE);
 	head[0x1008]--;

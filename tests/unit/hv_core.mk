@@ -6,7 +6,8 @@ HV_TEST_CFLAGS := -std=gnu11 -O1 -g -fsanitize=address,undefined -fno-sanitize-r
 	-DDIRECT_MAP=0x200000000000ull
 
 HV_TEST_DIR := $(B)/tests/hv
-HV_TEST_BINS := $(addprefix $(HV_TEST_DIR)/,test_hv_core test_hv_acpi test_hv_linux)
+HV_TEST_BINS := $(addprefix $(HV_TEST_DIR)/,test_hv_core test_hv_acpi test_hv_linux \
+	test_hv_multiboot test_hv_control test_hv_walk test_hv_cr test_hv_events test_hv_task)
 
 $(HV_TEST_DIR)/test_hv_core: $(addprefix $(HV_TEST_DIR)/,tests/unit/test_hv_core.o \
 	tests/unit/hv_fake.o hv/core/format.o hv/core/memory_map.o hv/core/options.o)
@@ -14,6 +15,21 @@ $(HV_TEST_DIR)/test_hv_acpi: $(addprefix $(HV_TEST_DIR)/,tests/unit/test_hv_acpi
 	tests/unit/hv_fake.o hv/acpi.o hv/core/memory_map.o)
 $(HV_TEST_DIR)/test_hv_linux: $(addprefix $(HV_TEST_DIR)/,tests/unit/test_hv_linux.o \
 	tests/unit/hv_fake.o hv/core/memory_map.o hv/guest/linux.o hv/guest/linux_image.o)
+$(HV_TEST_DIR)/test_hv_multiboot: $(addprefix $(HV_TEST_DIR)/,tests/unit/test_hv_multiboot.o \
+	tests/unit/hv_fake.o hv/core/memory_map.o hv/guest/multiboot.o hv/guest/multiboot_image.o)
+
+$(HV_TEST_DIR)/test_hv_control: $(addprefix $(HV_TEST_DIR)/,tests/unit/test_hv_control.o \
+	hv/arch/svm/shadow_regs.o hv/vm/control.o)
+$(HV_TEST_DIR)/test_hv_cr: $(addprefix $(HV_TEST_DIR)/,tests/unit/test_hv_cr.o hv/vm/control.o \
+	hv/vm/cr.o hv/vm/insn.o hv/vm/invlpg.o x86/decode.o x86/operand.o)
+$(HV_TEST_DIR)/test_hv_walk: $(addprefix $(HV_TEST_DIR)/,tests/unit/test_hv_walk.o \
+	tests/unit/hv_fake.o hv/vm/walk.o lab/oracle.o)
+
+$(HV_TEST_DIR)/test_hv_events: $(addprefix $(HV_TEST_DIR)/,tests/unit/test_hv_events.o \
+	tests/unit/hv_fake.o hv/arch/svm/event.o hv/vm/combine.o hv/vm/debug.o hv/vm/inject.o)
+$(HV_TEST_DIR)/test_hv_task: $(addprefix $(HV_TEST_DIR)/,tests/unit/test_hv_task.o \
+	tests/unit/task_world.o tests/unit/hv_fake.o hv/vm/system_memory.o hv/vm/task.o hv/vm/task_segments.o \
+	hv/vm/task_tss.o)
 
 $(HV_TEST_BINS):
 	$(CC) $(HV_TEST_CFLAGS) $^ -lcmocka -o $@

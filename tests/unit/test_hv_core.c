@@ -231,6 +231,54 @@ static void highest_place_obeys_limit_alignment_and_obstacles(void **state)
 	}
 }
 
+static void lowest_place_obeys_start_alignment_and_obstacles(void **state)
+{
+	static const struct memory_map_entry raw[] = {
+		{0, 0x9fc00, MEMORY_RAM},
+		{0x100000, 0x7ee0000, MEMORY_RAM}, /* to 0x7fe0000 */
+		{0xffff0000, 0x8000, MEMORY_RAM},  /* the last below 4 GiB */
+		{0x100000000ull, 0x40000000, MEMORY_RAM},
+	};
+	static const struct {
+		uint64_t size, align, from;
+		struct phys_range avoid[2];
+		uint64_t expected; /* 0: none */
+	} cases[] = {
+		{0x1000, 0x1000, 0x100000, {{0, 0}, {0, 0}}, 0x100000},
+		/* the start is no multiple */
+		{0x1000, 0x1000, 0x100001, {{0, 0}, {0, 0}}, 0x101000},
+		/* the start is in no RAM */
+		{0x1000, 0x1000, 0x9fc00, {{0, 0}, {0, 0}}, 0x100000},
+		/* aligned, the first RAM ends too early */
+		{0x1000, 0x1000, 0x9f000, {{0, 0}, {0, 0}}, 0x100000},
+		{0xc00, 0x1000, 0x9f000, {{0, 0}, {0, 0}}, 0x9f000},
+		/* an obstacle at the start: behind it */
+		{0x1000, 0x1000, 0x100000, {{0xff000, 0x1801}, {0, 0}}, 0x101000},
+		/* two of them, in the wrong order, no room between */
+		{0x2000, 0x1000, 0x100000, {{0x102000, 0x10}, {0x100000, 0x800}}, 0x103000},
+		/* one that touches only the end */
+		{0x1000, 0x1000, 0x100000, {{0x101000, 0x1000}, {0, 0}}, 0x100000},
+		/* only the last RAM below 4 GiB */
+		{0x1000, 0x1000, 0x7fe0000, {{0, 0}, {0, 0}}, 0xffff0000},
+		/* nothing below 4 GiB is large enough */
+		{0x7f00000, 0x1000, 0x100000, {{0, 0}, {0, 0}}, 0},
+		/* nothing is left */
+		{0x1000, 0x1000, 0x1000, {{0, 1ull << 32}, {0, 0}}, 0},
+		{0x1000, 0x1000, 1ull << 32, {{0, 0}, {0, 0}}, 0},
+	};
+
+	(void)state;
+	assert_true(memory_map_build(raw, 4));
+	for (unsigned i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		uint64_t base = 0;
+		bool found = memory_map_lowest(
+			cases[i].size, cases[i].align, cases[i].from, cases[i].avoid, 2, &base);
+
+		if (found != (cases[i].expected != 0) || base != cases[i].expected)
+			fail_msg("case %u: found %d at %llx", i, found, (unsigned long long)base);
+	}
+}
+
 /* ---- options ---- */
 
 static void last_of_several_options_counts(void **state)
@@ -294,6 +342,7 @@ int main(void)
 		cmocka_unit_test(map_agrees_with_a_byte_for_byte_model),
 		cmocka_unit_test(reserved_range_is_cut_out_of_ram),
 		cmocka_unit_test(highest_place_obeys_limit_alignment_and_obstacles),
+		cmocka_unit_test(lowest_place_obeys_start_alignment_and_obstacles),
 		cmocka_unit_test(last_of_several_options_counts),
 		cmocka_unit_test(numbers_out_of_range_or_malformed_are_refused),
 		cmocka_unit_test(unknown_options_are_refused_by_name),

@@ -86,7 +86,7 @@ static struct boot_module module(
 	const uint8_t *file, uint64_t base, uint64_t n_bytes, const char *command_line)
 {
 	memcpy(machine + base, file, n_bytes);
-	return (struct boot_module){base, n_bytes, command_line};
+	return (struct boot_module){base, n_bytes, "", command_line};
 }
 
 static void check_loaded(const struct guest_entry *entry)
@@ -124,8 +124,8 @@ static void modules_may_lie_anywhere(void **state)
 
 	for (unsigned k = 0; k < n; k++) {
 		for (unsigned i = 0; i < n; i++) {
-			struct boot_module kernel = {places[k], KERNEL_BYTES, "console=ttyS0"};
-			struct boot_module initrd = {places[i], INITRD_BYTES, ""};
+			struct boot_module kernel = {places[k], KERNEL_BYTES, "", "console=ttyS0"};
+			struct boot_module initrd = {places[i], INITRD_BYTES, "", ""};
 			struct guest_entry entry;
 
 			if ((places[k] < places[i] + INITRD_BYTES &&
@@ -183,6 +183,60 @@ static uint64_t translate(uint64_t cr3, uint64_t gva)
 	return (entry & ~0x1fffffull) | (gva & 0x1fffff);
 }
 
+/* The descriptors are those that the segment registers were loaded with. */
+static void check_segments(const struct guest_entry *entry)
+{
+	const uint8_t *gdt = machine + entry->gdt_base;
+
+	assert_int_equal(entry->rflags, 2);
+	assert_int_equal(entry->cs_selector, 0x10);
+	assert_int_equal(entry->ds_selector, 0x18);
+	assert_int_equal(entry->gdt_limit, 31);
+	/* attributes: bytes 5 and 6 without the limit bits */
+	assert_int_equal(get(gdt, 0x10 + 5, 1), entry->cs_attributes & 0xff);
+	assert_int_equal(get(gdt, 0x10 + 6, 1) >> 4, entry->cs_attributes >> 8);
+	assert_int_equal(get(gdt, 0x18 + 5, 1), entry->ds_attributes & 0xff);
+	assert_int_equal(get(gdt, 0x18 + 6, 1) >> 4, entry->ds_attributes >> 8);
+	for (unsigned at = 0x10; at <= 0x18; at += 8) {
+		assert_int_equal(get(gdt, at, 2), 0xffff);
+		assert_int_equal(get(gdt, at + 2, 3), 0);
+		assert_int_equal(get(gdt, at + 6, 1) & 0xf, 0xf);
+	}
+}
+
+static void a_32_bit_kernel_is_entered_without_paging(void **state)
+{
+	struct boot_module kernel;
+	struct guest_entry entry;
+
+	(void)state;
+	put(0x236, 0xe, 2); /* everything but a 64-bit kernel */
+	kernel = module(kernel_file, MIB, KERNEL_BYTES, "");
+	linux_load(&kernel, NULL, &entry);
+	assert_int_equal(entry.rip, PREF_ADDRESS);
+	assert_int_equal(entry.rsi, BOOT_PARAMS);
+	assert_int_equal(entry.rax | entry.rbx | entry.rsp, 0);
+	assert_int_equal(entry.cr0, 0x11);
+	assert_int_equal(entry.cr3 | entry.cr4 | entry.efer, 0);
+	assert_int_equal(entry.cs_attributes, 0xc9b);
+	assert_int_equal(entry.ds_attributes, 0xc93);
+	check_segments(&entry);
+}
+
+/* As memtest86+ is. */
+static void the_last_unit_of_16_bytes_may_be_cut(void **state)
+{
+	struct linux_image image;
+
+	(void)state;
+	put(0x1f4, PAYLOAD_BYTES / 16, 4);
+	assert_null(linux_image_read(kernel_file, KERNEL_BYTES - 15, &image));
+	assert_int_equal(image.payload_bytes, PAYLOAD_BYTES - 15);
+	assert_null(linux_image_read(kernel_file, KERNEL_BYTES, &image));
+	assert_int_equal(image.payload_bytes, PAYLOAD_BYTES);
+	assert_says(linux_image_read(kernel_file, KERNEL_BYTES - 16, &image), "cut short");
+}
+
 static void entry_is_the_64_bit_one_on_identity_tables(void **state)
 {
 	struct boot_module kernel = module(kernel_file, MIB, KERNEL_BYTES, "");
@@ -195,16 +249,8 @@ static void entry_is_the_64_bit_one_on_identity_tables(void **state)
 	assert_int_equal(entry.cr0, 0x80000011);
 	assert_int_equal(entry.cr4, 0x20);
 	assert_int_equal(entry.efer, 0x500);
-	assert_int_equal(entry.rflags, 2);
-	assert_int_equal(entry.cs_selector, 0x10);
-	assert_int_equal(entry.ds_selector, 0x18);
-	assert_int_equal(entry.gdt_limit, 31);
-	/* the descriptors' attributes are those of the entry: bytes 5 and 6 without the limit bits
-	 */
-	assert_int_equal(get(machine + entry.gdt_base, 0x10 + 5, 1), entry.cs_attributes & 0xff);
-	assert_int_equal(get(machine + entry.gdt_base, 0x10 + 6, 1) >> 4, entry.cs_attributes >> 8);
-	assert_int_equal(get(machine + entry.gdt_base, 0x18 + 5, 1), entry.ds_attributes & 0xff);
-	assert_int_equal(get(machine + entry.gdt_base, 0x18 + 6, 1) >> 4, entry.ds_attributes >> 8);
+	assert_int_equal(entry.cs_attributes, 0xa9b);
+	check_segments(&entry);
 	for (unsigned i = 0; i < sizeof(gvas) / sizeof(gvas[0]); i++)
 		assert_int_equal(translate(entry.cr3, gvas[i]), gvas[i]);
 }
@@ -212,7 +258,7 @@ static void entry_is_the_64_bit_one_on_identity_tables(void **state)
 static void too_little_memory_is_said_with_figures(void **state)
 {
 	struct boot_module kernel = module(kernel_file, MIB, KERNEL_BYTES, "");
-	struct boot_module initrd = {5 * MIB, 25 * MIB, ""};
+	struct boot_module initrd = {5 * MIB, 25 * MIB, "", ""};
 	static char long_line[2100];
 	struct guest_entry entry;
 
@@ -240,7 +286,6 @@ static void files_that_are_no_kernel_are_named(void **state)
 		{0x202, 1, 'h', "not a Linux bzImage"},
 		{0x206, 2, 0x20b, "too old"},
 		{0x211, 1, 0, "zImage"},
-		{0x236, 2, 2, "no 64-bit entry"},
 		{0x1f4, 4, PAYLOAD_BYTES / 16 + 1, "cut short"},
 		{0x1f4, 4, UINT32_MAX, "cut short"},
 		{0x1f4, 4, 0, "contradicts itself"},
@@ -285,6 +330,8 @@ int main(void)
 		cmocka_unit_test_setup(modules_may_lie_anywhere, fresh_machine),
 		cmocka_unit_test_setup(boot_parameters_follow_the_protocol, fresh_machine),
 		cmocka_unit_test_setup(entry_is_the_64_bit_one_on_identity_tables, fresh_machine),
+		cmocka_unit_test_setup(a_32_bit_kernel_is_entered_without_paging, fresh_machine),
+		cmocka_unit_test_setup(the_last_unit_of_16_bytes_may_be_cut, fresh_machine),
 		cmocka_unit_test_setup(too_little_memory_is_said_with_figures, fresh_machine),
 		cmocka_unit_test_setup(files_that_are_no_kernel_are_named, fresh_machine),
 		cmocka_unit_test_setup(short_files_are_not_read_past_their_end, fresh_machine),

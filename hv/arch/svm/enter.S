@@ -41,6 +41,19 @@
 	mov	%r15, 120(%rax)
 	.endm
 
+/*
+ * VMRUN of a guest in the shadow of STI or MOV SS, where RAX has bit 0 set. A processor takes that
+ * from the VMCB. TCG does not, but there the shadow of an STI right before VMRUN falls on the first
+ * instruction of the guest. Nothing comes through here: the global interrupt flag is clear.
+ */
+	.macro	enter_in_shadow
+	and	$-2, %rax
+	load_guest
+	sti
+	vmrun	%rax
+	cli
+	.endm
+
 	.text
 
 /*
@@ -55,13 +68,16 @@ svm_loop:
 	mov	%rsi, %rax
 1:	load_guest
 	vmrun	%rax
-	mov	(%rsp), %rax
+2:	mov	(%rsp), %rax
 	mov	%rdx, 16(%rax)
 	save_guest_but_rdx
 	mov	%rax, %rdi
 	call	svm_exit
 	mov	(%rsp), %rdi
-	jmp	1b
+	test	$1, %al
+	jz	1b
+	enter_in_shadow
+	jmp	2b
 
 /*
  * _Noreturn void svm_loop_measured(struct vcpu *vcpu, umbra_hpa vmcb_phys, uint64_t *tsc)
@@ -78,7 +94,7 @@ svm_loop_measured:
 	mov	%rsi, %rax
 1:	load_guest
 	vmrun	%rax
-	mov	8(%rsp), %rax
+2:	mov	8(%rsp), %rax
 	mov	%rdx, 16(%rax)
 	save_guest_but_rdx
 	mov	%rax, %rdi
@@ -98,6 +114,9 @@ svm_loop_measured:
 	mov	%rax, 8(%rcx)
 	mov	%rsi, %rax
 	mov	8(%rsp), %rdi
-	jmp	1b
+	test	$1, %al
+	jz	1b
+	enter_in_shadow
+	jmp	2b
 
 	.section .note.GNU-stack, "", @progbits

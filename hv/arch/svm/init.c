@@ -16,6 +16,7 @@
 #define CPUID_SVM_ASSISTS    (1u << 7)
 #define VM_CR_SVMDIS         (1u << 4)
 
+#define CPUID_HYPERVISOR           0x40000000u
 #define CPUID_7_EBX_INVPCID        (1u << 10)
 #define CPUID_80000008_EBX_INVLPGB (1u << 3)
 
@@ -44,6 +45,14 @@ static void check_processor(void)
 			     "setup (often called SVM mode or virtualization)");
 }
 
+/* QEMU's emulation, by its name for hypervisors to be asked for. */
+static bool is_tcg(void)
+{
+	struct cpuid_result name = cpuid(CPUID_HYPERVISOR, 0);
+
+	return memcmp(&name.ebx, "TCGTCGTCGTCG", 12) == 0;
+}
+
 void vendor_init(bool nested)
 {
 	uint32_t edx;
@@ -55,6 +64,8 @@ void vendor_init(bool nested)
 		.next_rip = edx & CPUID_SVM_NRIP,
 		.decode_assists = edx & CPUID_SVM_ASSISTS,
 		.flush_by_asid = edx & CPUID_SVM_FLUSH_ASID,
+		.injects_alone = is_tcg() && !nested,
+		.needs_control = is_tcg(),
 		.nested = nested,
 	};
 	if (nested && !svm_features.nested_paging)
@@ -112,7 +123,6 @@ static const struct intercept intercepts[] = {
 		"the monitor's port is ours; power-off, sleep and reset are reported or refused"},
 	{WORD_0, SVM_I1_MSR,
 		"EFER and the APIC's place are virtual; VM_*, SMM_* and memory routing are ours"},
-	{WORD_0, SVM_I1_TASK_SWITCH, "it loads CR3 from the TSS behind our back"},
 	{WORD_0, SVM_I1_SHUTDOWN,
 		"a triple fault of the guest is reported instead of resetting the machine"},
 	{WORD_1, SVM_I2_VMRUN, "SVM instruction: #UD; the processor insists on this one"},
@@ -127,11 +137,19 @@ static const struct intercept intercepts[] = {
 /* With nested paging the guest has these for itself. */
 static const struct intercept shadow_intercepts[] = {
 	{WORD_0, SVM_I1_INVLPG, "a guest table changed and this address must show it"},
+	{WORD_0, SVM_I1_TASK_SWITCH, "it loads CR3 from the TSS: done for the guest"},
+};
+
+/* Where nested paging must not leave the guest alone with them: svm.h. */
+static const struct intercept control_intercepts[] = {
+	{WORD_0, SVM_I1_CR0_SEL_WRITE, "PG decides whether LME may be in the hardware's EFER"},
 };
 
 /* Only where the processor has the instruction: the bits are reserved otherwise. */
-static const struct intercept feature_intercepts[] = {
-	{WORD_2, SVM_I3_INVPCID, "hidden, like PCID: #UD"},
+static const struct intercept invpcid_intercepts[] = {
+	{WORD_2, SVM_I3_INVPCID, "like INVLPG; and the hardware knows no PCIDs"},
+};
+static const struct intercept invlpgb_intercepts[] = {
 	{WORD_2, SVM_I3_INVLPGB,
 		"hidden: #UD; it invalidates on all processors without an exit there"},
 	{WORD_2, SVM_I3_TLBSYNC, "hidden, with INVLPGB: #UD"},
@@ -143,26 +161,36 @@ static void intercept(struct vmcb *vmcb, const struct intercept *rows, size_t n_
 		vmcb->intercepts[rows[i].word] |= rows[i].bit;
 }
 
+#define INTERCEPT(vmcb, rows) intercept(vmcb, rows, sizeof(rows) / sizeof((rows)[0]))
+
 static void set_intercepts(struct vmcb *vmcb)
 {
 	bool has_invpcid = max_leaf(0) >= 7 && cpuid(7, 0).ebx & CPUID_7_EBX_INVPCID;
 	bool has_invlpgb = max_leaf(0x80000000u) >= 0x80000008u &&
 			   cpuid(0x80000008u, 0).ebx & CPUID_80000008_EBX_INVLPGB;
 
-	intercept(vmcb, intercepts, sizeof(intercepts) / sizeof(intercepts[0]));
-	if (has_invpcid)
-		intercept(vmcb, &feature_intercepts[0], 1);
+	INTERCEPT(vmcb, intercepts);
 	if (has_invlpgb)
-		intercept(vmcb, &feature_intercepts[1], 2);
-	if (svm_features.nested)
+		INTERCEPT(vmcb, invlpgb_intercepts);
+	if (svm_features.nested) {
+		if (svm_features.needs_control) {
+			INTERCEPT(vmcb, control_intercepts);
+			vmcb->intercept_cr_writes = 1u << 4;
+		}
 		return;
-	intercept(
-		vmcb, shadow_intercepts, sizeof(shadow_intercepts) / sizeof(shadow_intercepts[0]));
+	}
+	INTERCEPT(vmcb, shadow_intercepts);
+	if (has_invpcid)
+		INTERCEPT(vmcb, invpcid_intercepts);
 	/* CR0, CR3, CR4: the guest's are virtual, the hardware's belong to the shadow tables. */
 	vmcb->intercept_cr_reads = 1u << 0 | 1u << 3 | 1u << 4;
 	vmcb->intercept_cr_writes = 1u << 0 | 1u << 3 | 1u << 4;
 	/* #PF: what fills the shadow tables. */
 	vmcb->intercept_exceptions = 1u << X86_PF;
+	/* #TS, #NP, #SS, #GP: what may come of delivering an injected exception. */
+	if (svm_features.injects_alone)
+		vmcb->intercept_exceptions |=
+			1u << X86_TS | 1u << X86_NP | 1u << X86_SS | 1u << X86_GP;
 }
 
 static void set_segments(struct vmcb_save *save, const struct guest_entry *entry)
@@ -194,6 +222,7 @@ void vendor_vcpu_create(struct vcpu *vcpu, const struct guest_entry *entry)
 	set_intercepts(vmcb);
 	set_segments(&vmcb->save, entry);
 	vmcb->save.efer = entry->efer | X86_EFER_SVME;
+	arch->nested_lme = entry->efer & X86_EFER_LME;
 	vmcb->save.cr0 = entry->cr0;
 	vcpu->root = entry->cr3;
 	vmcb->save.cr4 = entry->cr4;

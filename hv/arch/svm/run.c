@@ -3,7 +3,9 @@
  * Entering the guest, and everything that is done on every exit: this is the path whose
  * instructions are counted.
  */
+#include "hv/arch/svm/shadow_regs.h"
 #include "hv/arch/svm/svm.h"
+#include "hv/core/insn.h"
 #include "hv/vm/measure.h"
 
 /* Exit codes below 256 to kinds; those that are not KNOWN are EXIT_OTHER. */
@@ -16,9 +18,16 @@ static const uint8_t kinds[256] = {
 	[SVM_EXIT_CR0_WRITE + 0] = KNOWN | EXIT_CR0,
 	[SVM_EXIT_CR0_WRITE + 3] = KNOWN | EXIT_CR3,
 	[SVM_EXIT_CR0_WRITE + 4] = KNOWN | EXIT_CR4,
+	[SVM_EXIT_EXCEPTION + X86_UD] = KNOWN | EXIT_UD,
+	[SVM_EXIT_EXCEPTION + X86_TS] = KNOWN | EXIT_EXCEPTION,
+	[SVM_EXIT_EXCEPTION + X86_NP] = KNOWN | EXIT_EXCEPTION,
+	[SVM_EXIT_EXCEPTION + X86_SS] = KNOWN | EXIT_EXCEPTION,
+	[SVM_EXIT_EXCEPTION + X86_GP] = KNOWN | EXIT_EXCEPTION,
 	[SVM_EXIT_INTR] = KNOWN | EXIT_INTR,
 	[SVM_EXIT_NMI] = KNOWN | EXIT_NMI,
 	[SVM_EXIT_SMI] = KNOWN | EXIT_SMI,
+	[SVM_EXIT_IRET] = KNOWN | EXIT_NMI,
+	[SVM_EXIT_CR0_SEL_WRITE] = KNOWN | EXIT_CR0,
 	[SVM_EXIT_CPUID] = KNOWN | EXIT_CPUID,
 	[SVM_EXIT_INVLPG] = KNOWN | EXIT_INVLPG,
 	[SVM_EXIT_INVLPGA] = KNOWN | EXIT_SVM_INSN,
@@ -34,27 +43,30 @@ static const uint8_t kinds[256] = {
 	[SVM_EXIT_CLGI] = KNOWN | EXIT_SVM_INSN,
 	[SVM_EXIT_SKINIT] = KNOWN | EXIT_SVM_INSN,
 	[SVM_EXIT_INVLPGB] = KNOWN | EXIT_SVM_INSN,
-	[SVM_EXIT_INVPCID] = KNOWN | EXIT_SVM_INSN,
+	[SVM_EXIT_INVPCID] = KNOWN | EXIT_INVPCID,
 	[SVM_EXIT_TLBSYNC] = KNOWN | EXIT_SVM_INSN,
 };
 
-static enum exit_kind kind_of(uint64_t code)
+/* TCG says this also where a nested guest writes reserved bits to CR3, which is not intercepted: it
+ * should have been #GP(0). If VMRUN itself did not like the VMCB, our own state was saved there. */
+static bool was_refused_bits(const struct vcpu *vcpu)
 {
-	if (code == SVM_EXIT_NPF)
-		return EXIT_NPF;
-	if (code >= sizeof(kinds) || !(kinds[code] & KNOWN))
-		return EXIT_OTHER;
-	return (enum exit_kind)(kinds[code] & ~KNOWN);
+	return svm_features.nested && svm_features.needs_control &&
+	       (uint32_t)vcpu->exit->code == SVM_EXIT_INVALID_32 &&
+	       vcpu->arch->vmcb->save.cr3 != read_cr3();
 }
 
-/* The exit came while an event was being delivered: deliver it again, except INT n, which executes
- * again. */
-static __attribute__((noinline)) void redeliver(struct vcpu *vcpu)
+static enum exit_kind kind_of(struct vcpu *vcpu, uint64_t code)
 {
-	struct vendor_event event;
-
-	if (vendor_vectoring(vcpu, &event) && event.type != EVENT_SOFTWARE)
-		vendor_inject(vcpu, &event);
+	if (likely(code < sizeof(kinds) && kinds[code] & KNOWN))
+		return (enum exit_kind)(kinds[code] & ~KNOWN);
+	if (code == SVM_EXIT_NPF)
+		return EXIT_NPF;
+	if (!was_refused_bits(vcpu))
+		return EXIT_OTHER;
+	vcpu->exit->code = SVM_EXIT_EXCEPTION + X86_GP;
+	vcpu->exit->info1 = 0;
+	return EXIT_EXCEPTION;
 }
 
 static __attribute__((noinline)) void read_nested_paging(struct vcpu *vcpu)
@@ -65,7 +77,7 @@ static __attribute__((noinline)) void read_nested_paging(struct vcpu *vcpu)
 		.cr0 = save->cr0,
 		.cr3 = save->cr3,
 		.cr4 = save->cr4,
-		.efer = save->efer & ~X86_EFER_SVME,
+		.efer = (save->efer & ~X86_EFER_SVME) | vcpu->arch->nested_lme,
 	};
 	vcpu->root = save->cr3;
 }
@@ -97,16 +109,19 @@ umbra_hpa svm_exit(struct vcpu *vcpu)
 	if (unlikely(svm_features.nested))
 		read_nested_paging(vcpu);
 	if (unlikely(vmcb->exit_int_info & SVM_EVENT_VALID))
-		redeliver(vcpu);
+		svm_redeliver(vcpu);
 	/* TCG does a task switch without the exit: the guest then runs on its own tables, which
 	 * must not last. */
 	if (unlikely(vmcb->save.cr3 != vcpu->root))
-		vm_stop(vcpu, "the guest loaded CR3 by a task switch, which is not supported");
-	vm_exit(vcpu, likely(vmcb->exit_code == SVM_EXIT_PF) ? EXIT_PF : kind_of(vmcb->exit_code));
+		vm_stop(vcpu,
+			"a task switch through a TSS, which this processor (TCG) does not let "
+			"the hypervisor do");
+	vm_exit(vcpu,
+		likely(vmcb->exit_code == SVM_EXIT_PF) ? EXIT_PF : kind_of(vcpu, vmcb->exit_code));
 	vmcb->save.rax = vcpu->gpr[X86_RAX];
 	vmcb->save.rsp = vcpu->gpr[X86_RSP];
 	vmcb->save.cr3 = vcpu->root;
-	return vcpu->arch->vmcb_phys;
+	return vcpu->arch->vmcb_phys | (vmcb->int_state & SVM_INT_STATE_SHADOW);
 }
 
 _Noreturn void vendor_loop(struct vcpu *vcpu)
@@ -122,37 +137,19 @@ _Noreturn void vendor_loop(struct vcpu *vcpu)
 	svm_loop(vcpu, arch->vmcb_phys);
 }
 
-void vendor_window(void)
-{
-	/* An intercepted NMI or SMI stays pending. With GIF set and IF clear it arrives here: the
-	 * NMI gate of the hypervisor's IDT returns at once, SMM does its work. */
-	__asm__ volatile("stgi\n\tnop\n\tnop\n\tclgi" : : : "memory");
-}
-
 void vendor_set_paging(
 	struct vcpu *vcpu, const struct umbra_paging_regs *guest, enum umbra_shadow_mode mode)
 {
-	struct vmcb_save *save = &vcpu->arch->vmcb->save;
-	uint64_t cr4 = guest->cr4 | X86_CR4_PAE;
-	bool is_long = mode != UMBRA_SHADOW_PAE;
+	struct vmcb *vmcb = vcpu->arch->vmcb;
+	struct svm_shadow_regs regs = svm_shadow_regs(guest, mode);
 
-	/* The tables of an unpaged guest are user pages. */
-	if (!(guest->cr0 & X86_CR0_PG))
-		cr4 &= ~(X86_CR4_SMEP | X86_CR4_SMAP | X86_CR4_PKE | X86_CR4_PKS | X86_CR4_PCIDE);
-	/* LA57 is reserved outside long mode by some processors. */
-	cr4 &= ~X86_CR4_LA57;
-	if (mode == UMBRA_SHADOW_5LEVEL)
-		cr4 |= X86_CR4_LA57;
-	save->cr4 = cr4;
-	/* PG without PE ("paged real mode") is legal here. CD and NW are ours: NW alone is illegal,
-	 * and a guest without caches would only be slow. */
-	save->cr0 =
-		(guest->cr0 & ~(X86_CR0_CD | X86_CR0_NW)) | X86_CR0_PG | X86_CR0_WP | X86_CR0_ET;
-	/* LME without LMA never appears in the VMCB: with PG set it would be long mode, or an
-	 * invalid state. */
-	save->efer = (guest->efer & ~(X86_EFER_LME | X86_EFER_LMA)) | X86_EFER_SVME | X86_EFER_NXE;
-	if (is_long)
-		save->efer |= X86_EFER_LME | X86_EFER_LMA;
+	vmcb->save.cr0 = regs.cr0;
+	vmcb->save.cr4 = regs.cr4;
+	vmcb->save.efer = regs.efer;
+	/* RDPKRU and WRPKRU are done for the guest then. */
+	vmcb->intercept_exceptions &= ~(1u << X86_UD);
+	if (guest->cr4 & ~regs.cr4 & X86_CR4_PKE)
+		vmcb->intercept_exceptions |= 1u << X86_UD;
 }
 
 void vendor_set_nested_root(struct vcpu *vcpu, umbra_hpa root)
@@ -161,9 +158,16 @@ void vendor_set_nested_root(struct vcpu *vcpu, umbra_hpa root)
 	vcpu->arch->vmcb->nested_cr3 = root;
 }
 
-void vendor_nested_set_efer(struct vcpu *vcpu, uint64_t efer)
+void vendor_nested_set_control(struct vcpu *vcpu, const struct umbra_paging_regs *regs)
 {
-	vcpu->arch->vmcb->save.efer = efer | X86_EFER_SVME;
+	struct vmcb_save *save = &vcpu->arch->vmcb->save;
+
+	vcpu->arch->nested_lme = regs->efer & X86_EFER_LME;
+	save->cr0 = regs->cr0;
+	save->cr4 = regs->cr4;
+	save->efer = regs->efer | X86_EFER_SVME;
+	if (svm_features.needs_control && !(regs->efer & X86_EFER_LMA))
+		save->efer &= ~X86_EFER_LME;
 	vendor_flush_tlb(vcpu);
 }
 

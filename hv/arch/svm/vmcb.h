@@ -77,30 +77,28 @@ static_assert(offsetof(struct vmcb_save, cr2) == 0x240, "APM 2, VMCB state save 
 static_assert(offsetof(struct vmcb_save, g_pat) == 0x268, "APM 2, VMCB state save area");
 static_assert(sizeof(struct vmcb) == 4096, "a VMCB is one page");
 
-/* Segment attributes: descriptor bits 55:52 and 47:40. */
-#define VMCB_ATTR_L (1u << 9)
-#define VMCB_ATTR_D (1u << 10)
-
 /* Bits of intercepts[0], [1] and [2]. */
-#define SVM_I1_NMI         (1u << 1)
-#define SVM_I1_SMI         (1u << 2)
-#define SVM_I1_CPUID       (1u << 18)
-#define SVM_I1_INVLPG      (1u << 25)
-#define SVM_I1_INVLPGA     (1u << 26)
-#define SVM_I1_IOIO        (1u << 27)
-#define SVM_I1_MSR         (1u << 28)
-#define SVM_I1_TASK_SWITCH (1u << 29)
-#define SVM_I1_SHUTDOWN    (1u << 31)
-#define SVM_I2_VMRUN       (1u << 0)
-#define SVM_I2_VMMCALL     (1u << 1)
-#define SVM_I2_VMLOAD      (1u << 2)
-#define SVM_I2_VMSAVE      (1u << 3)
-#define SVM_I2_STGI        (1u << 4)
-#define SVM_I2_CLGI        (1u << 5)
-#define SVM_I2_SKINIT      (1u << 6)
-#define SVM_I3_INVLPGB     (1u << 0)
-#define SVM_I3_INVPCID     (1u << 2)
-#define SVM_I3_TLBSYNC     (1u << 4)
+#define SVM_I1_NMI           (1u << 1)
+#define SVM_I1_SMI           (1u << 2)
+#define SVM_I1_CR0_SEL_WRITE (1u << 5) /* of other bits than TS and MP */
+#define SVM_I1_CPUID         (1u << 18)
+#define SVM_I1_IRET          (1u << 20)
+#define SVM_I1_INVLPG        (1u << 25)
+#define SVM_I1_INVLPGA       (1u << 26)
+#define SVM_I1_IOIO          (1u << 27)
+#define SVM_I1_MSR           (1u << 28)
+#define SVM_I1_TASK_SWITCH   (1u << 29)
+#define SVM_I1_SHUTDOWN      (1u << 31)
+#define SVM_I2_VMRUN         (1u << 0)
+#define SVM_I2_VMMCALL       (1u << 1)
+#define SVM_I2_VMLOAD        (1u << 2)
+#define SVM_I2_VMSAVE        (1u << 3)
+#define SVM_I2_STGI          (1u << 4)
+#define SVM_I2_CLGI          (1u << 5)
+#define SVM_I2_SKINIT        (1u << 6)
+#define SVM_I3_INVLPGB       (1u << 0)
+#define SVM_I3_INVPCID       (1u << 2)
+#define SVM_I3_TLBSYNC       (1u << 4)
 
 /* Exit codes. APM 2 "SVM Intercept Codes". */
 enum svm_exit_code {
@@ -111,7 +109,9 @@ enum svm_exit_code {
 	SVM_EXIT_INTR = 0x60,
 	SVM_EXIT_NMI = 0x61,
 	SVM_EXIT_SMI = 0x62,
+	SVM_EXIT_CR0_SEL_WRITE = 0x65,
 	SVM_EXIT_CPUID = 0x72,
+	SVM_EXIT_IRET = 0x74,
 	SVM_EXIT_INVLPG = 0x79,
 	SVM_EXIT_INVLPGA = 0x7a,
 	SVM_EXIT_IOIO = 0x7b,
@@ -130,6 +130,9 @@ enum svm_exit_code {
 	SVM_EXIT_TLBSYNC = 0xa4,
 	SVM_EXIT_NPF = 0x400,
 };
+
+/* VMEXIT_INVALID is -1; TCG writes the lower half only. */
+#define SVM_EXIT_INVALID_32 0xffffffffu
 
 /* EVENTINJ and EXITINTINFO. APM 2 "Event Injection". */
 #define SVM_EVENT_VECTOR      0xffull

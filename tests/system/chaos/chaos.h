@@ -102,6 +102,14 @@ extern const uint64_t trap_entries[TRAP_DONE + 1];
 extern char operations[];
 extern uint64_t arena[ARENA_FRAMES][WORDS];
 
+/* ---- trip_code.S ---- */
+
+/* The code that run_trip() copies below 1 MiB, and the offsets of two handlers in it. */
+extern const char trip_start[];
+extern const char trip_end[];
+extern const uint16_t trip_vectors[2];
+void trip_run(void);
+
 /* ---- console.c ---- */
 
 void print(const char *text);
@@ -131,6 +139,11 @@ struct boot_facts boot_read(const uint8_t *boot_params);
 /* GDT, TSS, IDT, and roots in which nothing is random yet; the first is in use. */
 void machine_init(void);
 uint64_t *root_of(unsigned n);
+uint64_t *root_in_use(void);
+/* Load CR3 with that root, under a fifth level if there is one; @flags are CR3's. */
+void use_root(unsigned n, uint64_t flags);
+/* Have five levels from here on. */
+void add_level(const struct boot_facts *facts);
 
 uint64_t read_cr0(void);
 uint64_t read_cr3(void);
@@ -182,12 +195,17 @@ void run_orderly(const struct boot_facts *facts, unsigned n_rounds, bool traced)
 void run_wild(const struct boot_facts *facts, unsigned n_rounds);
 /* What a guest under a hypervisor must not be able to do. */
 void run_forbidden(const struct boot_facts *facts);
+/* Through every mode of the processor and back, to @cr3 and @cr4. @strict: what TCG does not check
+ * must be checked. */
+void run_trip(const struct boot_facts *facts, bool strict, uint64_t cr3, uint64_t cr4);
 /* Kill this guest in the way named. Returns if there is no such way. */
 void run_death(const struct boot_facts *facts, const char *way);
 
 /* Toggle one of the bits that decide about rights, by number: CR0.WP, CR4.PGE, SMEP, SMAP,
- * EFER.NXE. */
-#define N_RIGHTS 5u
+ * EFER.NXE; CR4.PKE and PKS where the processor has them. */
+#define N_RIGHTS 7u
 void toggle_right(unsigned which);
+/* Give the keys other rights, where there are keys. */
+void change_keys(void);
 
 #endif

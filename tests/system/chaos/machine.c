@@ -36,6 +36,9 @@ struct __attribute__((packed)) table_register {
 	uint64_t base;
 };
 
+#define CPUID_7_ECX_PKU (1u << 3)
+#define CPUID_7_ECX_PKS (1u << 31)
+
 #define GATE_INTERRUPT 0x8e00u
 #define GATE_USER      0x6000u
 
@@ -52,6 +55,10 @@ static uint8_t trap_stack[4096] __attribute__((aligned(16)));
 static uint8_t operation_stack[4096] __attribute__((aligned(16)));
 
 static uint64_t roots[N_ROOTS][WORDS] __attribute__((aligned(4096)));
+static uint64_t upper_roots[N_ROOTS][WORDS] __attribute__((aligned(4096)));
+static bool has_upper_roots;
+static bool has_pku;
+static bool has_pks;
 static uint64_t life_pointers[WORDS] __attribute__((aligned(4096)));
 static uint64_t life_directory[WORDS] __attribute__((aligned(4096)));
 static uint64_t user_tables[3][WORDS] __attribute__((aligned(4096)));
@@ -195,6 +202,41 @@ uint64_t *root_of(unsigned n)
 	return roots[n];
 }
 
+uint64_t *root_in_use(void)
+{
+	uint64_t *root = (uint64_t *)(uintptr_t)(read_cr3() & X86_PTE_FRAME);
+
+	return has_upper_roots ? (uint64_t *)(uintptr_t)(root[0] & X86_PTE_FRAME) : root;
+}
+
+void use_root(unsigned n, uint64_t flags)
+{
+	uint64_t *root = has_upper_roots ? upper_roots[n] : roots[n];
+
+	write_cr3((uintptr_t)root | flags);
+}
+
+void add_level(const struct boot_facts *facts)
+{
+	for (unsigned n = 0; n < N_ROOTS; n++) {
+		upper_roots[n][0] = (uintptr_t)roots[n] | X86_PTE_P | X86_PTE_W | X86_PTE_U;
+		upper_roots[n][WORDS - 1] = upper_roots[n][0];
+	}
+	/* Long mode has to be left for that. */
+	run_trip(facts, false, (uintptr_t)upper_roots[0], read_cr4() | X86_CR4_LA57);
+	has_upper_roots = true;
+}
+
+static void find_keys(void)
+{
+	uint32_t eax = 7;
+	uint32_t ecx = 0;
+
+	__asm__ volatile("cpuid" : "+a"(eax), "+c"(ecx) : : "ebx", "edx");
+	has_pku = ecx & CPUID_7_ECX_PKU;
+	has_pks = ecx & CPUID_7_ECX_PKS;
+}
+
 static void make_tables(void)
 {
 	uint64_t present = X86_PTE_P | X86_PTE_W;
@@ -267,6 +309,7 @@ void machine_init(void)
 
 	for (unsigned i = 0; i < LARGE_BYTES / sizeof(*large); i++)
 		large[i] = 0;
+	find_keys();
 	load_descriptors();
 	load_traps();
 	make_tables();
@@ -289,8 +332,26 @@ void toggle_right(unsigned which)
 	case 3:
 		write_cr4(read_cr4() ^ X86_CR4_SMAP);
 		break;
-	default:
+	case 4:
 		write_efer(read_efer() ^ X86_EFER_NXE);
 		break;
+	case 5:
+		write_cr4(read_cr4() ^ (has_pku ? X86_CR4_PKE : 0));
+		break;
+	default:
+		write_cr4(read_cr4() ^ (has_pks ? X86_CR4_PKS : 0));
+		break;
 	}
+}
+
+void change_keys(void)
+{
+	/* Key 0 keeps us alive. */
+	uint32_t rights = (uint32_t)random_word() & ~3u;
+	bool user = random_below(2);
+
+	if (user && read_cr4() & X86_CR4_PKE)
+		__asm__ volatile("wrpkru" : : "a"(rights), "c"(0), "d"(0) : "memory");
+	if (!user && has_pks)
+		__asm__ volatile("wrmsr" : : "a"(rights), "c"(X86_MSR_PKRS), "d"(0) : "memory");
 }

@@ -51,12 +51,19 @@ _Noreturn void main(const uint8_t *boot_params)
 	find(facts.command_line, " chaos=", what);
 	random_seed(find_number(facts.command_line, " seed="));
 	machine_init();
+	if (find_number(facts.command_line, " levels=") == 5)
+		add_level(&facts);
 	if (text_same(what, "orderly")) {
 		run_orderly(&facts, rounds, traced);
 	} else if (text_same(what, "wild")) {
 		run_wild(&facts, rounds);
 	} else if (text_same(what, "forbidden")) {
 		run_forbidden(&facts);
+	} else if (text_same(what, "trip")) {
+		for (unsigned i = 0; i < rounds; i++)
+			run_trip(&facts, find_number(facts.command_line, " strict=") != 0,
+				read_cr3(), read_cr4());
+		print("chaos: came back\n");
 	} else {
 		run_death(&facts, what);
 		fail("chaos= names nothing known");

@@ -33,7 +33,7 @@ static void change_something(const struct word_kinds *kinds, uint64_t gva)
 		toggle_right((unsigned)random_below(N_RIGHTS));
 		break;
 	case 1:
-		write_cr3((uintptr_t)root_of((unsigned)random_below(N_ROOTS)));
+		use_root((unsigned)random_below(N_ROOTS), 0);
 		break;
 	case 2:
 	case 3:
@@ -41,6 +41,9 @@ static void change_something(const struct word_kinds *kinds, uint64_t gva)
 		word = random_word_on_path(gva);
 		if (word)
 			*(volatile uint64_t *)word = random_entry(kinds);
+		break;
+	case 5:
+		change_keys();
 		break;
 	default:
 		break;

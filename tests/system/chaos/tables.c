@@ -115,7 +115,7 @@ static bool in_arena(uint64_t gpa)
 uint64_t *random_word_on_path(uint64_t gva)
 {
 	unsigned stop = 39 - 9 * (unsigned)random_below(4);
-	uint64_t *table = (uint64_t *)(uintptr_t)(read_cr3() & X86_PTE_FRAME);
+	uint64_t *table = root_in_use();
 
 	if ((gva >> 39 & (WORDS - 1)) <= SLOT_SELF)
 		return NULL;

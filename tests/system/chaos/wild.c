@@ -10,13 +10,15 @@
 
 static void change_control(void)
 {
-	unsigned which = (unsigned)random_below(8);
+	unsigned which = (unsigned)random_below(N_RIGHTS + 4);
 
 	if (which < N_RIGHTS)
 		toggle_right(which);
+	else if (which == N_RIGHTS)
+		change_keys();
 	else
-		write_cr3((uintptr_t)root_of((unsigned)random_below(N_ROOTS)) |
-			  (random_below(4) ? 0 : X86_CR3_PCD | X86_CR3_PWT));
+		use_root((unsigned)random_below(N_ROOTS),
+			random_below(4) ? 0 : X86_CR3_PCD | X86_CR3_PWT);
 }
 
 static void change_word(const struct word_kinds *kinds, uint64_t gva)
@@ -69,7 +71,7 @@ static void check_sanity(void)
 	uint64_t gva = (uint64_t)SLOT_CHAOS << 39;
 	struct attempt attempt;
 
-	write_cr3((uintptr_t)root_of(0));
+	use_root(0, 0);
 	root_of(0)[SLOT_CHAOS] = (uintptr_t)arena[0] | X86_PTE_P | X86_PTE_W;
 	arena[0][0] = (uintptr_t)table | X86_PTE_P | X86_PTE_W;
 	table[0] = (uintptr_t)arena[2] | X86_PTE_P | X86_PTE_W;
