@@ -25,13 +25,19 @@ static enum umbra_access kind_of(const struct step *step)
 	return step->kind == STEP_FETCH ? UMBRA_FETCH : UMBRA_READ;
 }
 
+static void count(struct access *access)
+{
+	access->machine->counts.accesses++;
+	access->machine->counts.in_mode[paging_of(&access->vcpu->regs)]++;
+}
+
 /* The guest saw this access go to @gpa: is that legal? */
-static void check_target(struct access *access, uint64_t gpa)
+static void check_target(struct access *access, uint64_t gpa, unsigned pat)
 {
 	const struct step *step = access->step;
 
-	check_translation(&access->machine->check, step->vcpu, &access->hw, gpa);
-	access->machine->counts.accesses++;
+	check_translation(&access->machine->check, step->vcpu, &access->hw, gpa, pat);
+	count(access);
 }
 
 static void end_absent(struct access *access)
@@ -41,17 +47,18 @@ static void end_absent(struct access *access)
 	access->machine->last.value = UINT64_MAX;
 }
 
-/* The hardware translated to @hpa: is it what the guest should reach? Then do it. */
-static void land(struct access *access, uint64_t hpa)
+/* The hardware translated: is it what the guest should reach? Then do it. */
+static void land(struct access *access, const struct hw_result *result)
 {
 	struct machine *machine = access->machine;
 	const struct step *step = access->step;
 	bool write = access->hw.kind == UMBRA_WRITE;
+	uint64_t hpa = result->hpa;
 	uint64_t gpa;
 
 	if (hpa >> X86_PAGE_SHIFT == MEMORY_ABSENT_HFN && machine->config.absent_page && !write) {
 		check_absent(&machine->check, step->vcpu, &access->hw);
-		machine->counts.accesses++;
+		count(access);
 		end_absent(access);
 		return;
 	}
@@ -61,7 +68,7 @@ static void land(struct access *access, uint64_t hpa)
 			access->hw.gva, hpa);
 	if (write && memory_range_of(gpa)->kind == MEMORY_READ_ONLY)
 		lab_fail(machine->fail, "a store reaches read-only memory at gpa 0x%" PRIx64, gpa);
-	check_target(access, gpa);
+	check_target(access, gpa, result->pat);
 	machine->counts.translated++;
 	machine->last.seen = MACHINE_SEEN_MEMORY;
 	if (write) {
@@ -82,7 +89,7 @@ static void end_mmio(struct access *access, const struct umbra_exit *out)
 	if (range && !dropped)
 		lab_fail(machine->fail, "MMIO at gpa 0x%" PRIx64 ", which is %s memory", out->gpa,
 			range->name);
-	check_target(access, out->gpa);
+	check_target(access, out->gpa, CHECK_NO_PAT);
 	end_absent(access);
 }
 
@@ -95,7 +102,8 @@ static void end_inject(struct access *access, const struct umbra_exit *out)
 			"injects vector %u at 0x%" PRIx64 " for a fault at 0x%" PRIx64, out->vector,
 			out->gva, access->hw.gva);
 	check_fault(&machine->check, access->step->vcpu, &access->hw, out->error_code);
-	machine->counts.accesses++;
+	count(access);
+	machine->counts.keys += (out->error_code & X86_PF_PK) != 0;
 	if (out->error_code & X86_PF_RSVD)
 		machine->counts.reserved++;
 	else if (out->error_code & X86_PF_P)
@@ -122,7 +130,7 @@ static bool emulate(struct access *access, const struct umbra_exit *out)
 		machine->counts.unshadowed++;
 		return false;
 	}
-	check_target(access, out->gpa);
+	check_target(access, out->gpa, CHECK_NO_PAT);
 	if (range->kind == MEMORY_DEVICE)
 		memcpy(memory_at(&machine->memory, out->gpa), &step->value, step->bytes);
 	else if (!umbra_guest_write(access->vcpu->umbra, out->gpa, &step->value, step->bytes))
@@ -145,12 +153,18 @@ static bool take_exit(struct access *access, uint32_t error_code)
 		.error_code = error_code,
 		.cpl = (unsigned)access->step->cpl,
 		.ac = access->hw.ac,
+		.pkru = access->vcpu->hw.pkru,
+		.pkrs = access->vcpu->hw.pkrs,
 	};
 	enum umbra_outcome outcome;
 	bool over = true;
 
 	machine->counts.exits++;
 	outcome = umbra_page_fault(access->vcpu->umbra, &fault, &out);
+	/* Who is to perform the access sees from the instruction that it was implicit. */
+	if ((outcome == UMBRA_EMULATE || outcome == UMBRA_MMIO) && access->hw.implicit &&
+		out.vector == X86_PF)
+		outcome = UMBRA_INJECT;
 	switch (outcome) {
 	case UMBRA_RESUME:
 		over = false;
@@ -169,6 +183,33 @@ static bool take_exit(struct access *access, uint32_t error_code)
 	return over;
 }
 
+/* Ask the library, for some accesses, what they would do: as an embedder does that decodes. */
+static void try_translate(struct access *access)
+{
+	const struct step *step = access->step;
+	struct umbra_page_fault what = {
+		.gva = access->hw.gva,
+		.error_code = (access->hw.kind == UMBRA_WRITE ? X86_PF_W : 0) |
+			      (access->hw.kind == UMBRA_FETCH ? X86_PF_I : 0) |
+			      (access->hw.supervisor ? 0 : X86_PF_U),
+		.cpl = (unsigned)step->cpl,
+		.ac = access->hw.ac && !access->hw.implicit,
+		.pkru = access->vcpu->hw.pkru,
+		.pkrs = access->vcpu->hw.pkrs,
+	};
+	struct umbra_exit out = {0};
+	struct check_answer answer;
+
+	if (step->nonce % 8 != 0)
+		return;
+	answer.translated = umbra_translate(access->vcpu->umbra, &what, &answer.gpa, &out);
+	answer.error_code = out.error_code;
+	if (!answer.translated && (out.vector != X86_PF || out.gva != what.gva))
+		lab_fail(access->machine->fail, "umbra_translate gives vector %u at 0x%" PRIx64,
+			out.vector, out.gva);
+	check_translate(&access->machine->check, step->vcpu, &access->hw, &answer);
+}
+
 void access_step(struct machine *machine, const struct step *step)
 {
 	struct access access = {
@@ -181,6 +222,7 @@ void access_step(struct machine *machine, const struct step *step)
 				.supervisor = step->cpl < 3 || step->implicit,
 				.implicit = step->implicit,
 				.ac = step->ac,
+				.disguised = step->implicit && step->ac && step->cpl < 3,
 			},
 	};
 
@@ -188,11 +230,12 @@ void access_step(struct machine *machine, const struct step *step)
 		machine->last.seen = MACHINE_SEEN_GP;
 		return;
 	}
+	try_translate(&access);
 	for (unsigned i = 0; i < EXITS_MAX; i++) {
 		struct hw_result result = hw_translate(&access.vcpu->hw, &machine->rng, &access.hw);
 
 		if (!result.fault) {
-			land(&access, result.hpa);
+			land(&access, &result);
 			return;
 		}
 		if (take_exit(&access, result.error_code))

@@ -14,18 +14,31 @@
 #include "lab/memory.h"
 #include "umbra/umbra.h"
 
-#define CHECK_FRAMES 4096u
-
 struct legal;
+
+/* The registers of a vCPU that decide about translation. */
+struct check_vcpu {
+	struct umbra_paging_regs regs;
+	uint64_t pdpte[4]; /* as last loaded */
+	uint32_t pkru;
+	uint32_t pkrs;
+};
+
+/* An answer of umbra_translate(). */
+struct check_answer {
+	bool translated;
+	uint64_t gpa;        /* if so */
+	uint32_t error_code; /* if not */
+};
 
 struct check {
 	struct legal *legal;
 	struct memory *memory;
 	struct lab_fail *fail;
 	bool no_1g;
+	unsigned maxphyaddr;
 	enum lab_sabotage sabotage;
-	struct umbra_paging_regs regs[LAB_MAX_VCPUS];
-	uint64_t frames[CHECK_FRAMES]; /* by hash: frames in present words written, bit 0 set */
+	struct check_vcpu vcpus[LAB_MAX_VCPUS];
 };
 
 /* Keeps @memory and @fail. @check must be zeroed; check_free() also after a failure. */
@@ -33,13 +46,20 @@ void check_init(struct check *check, const struct lab_config *config, struct mem
 	struct lab_fail *fail);
 void check_free(struct check *check);
 
-/* The ways an access ends, before its own data is stored. @gpa may be absent memory;
- * check_absent(): it is, but nobody knows where. */
-void check_translation(
-	struct check *check, unsigned vcpu, const struct hw_access *access, uint64_t gpa);
+/* The ways an access ends, before its own data is stored. @gpa may be absent memory; @pat is the
+ * index into the PAT, CHECK_NO_PAT if the CPU had no part in it. check_absent(): it is absent, but
+ * nobody knows where. */
+#define CHECK_NO_PAT UINT32_MAX
+void check_translation(struct check *check, unsigned vcpu, const struct hw_access *access,
+	uint64_t gpa, unsigned pat);
 void check_absent(struct check *check, unsigned vcpu, const struct hw_access *access);
 void check_fault(
 	struct check *check, unsigned vcpu, const struct hw_access *access, uint32_t error_code);
+
+/* What umbra_translate() answered for an access: @gpa, or (false) a #PF with @error_code. It walks
+ * memory as it is now. */
+void check_translate(struct check *check, unsigned vcpu, const struct hw_access *access,
+	const struct check_answer *answer);
 
 /* Memory now holds a store of @bytes at @gpa, by the guest or for it: within a page, at most 8. */
 void check_wrote(struct check *check, uint64_t gpa, const void *bytes, size_t n_bytes);
@@ -47,13 +67,13 @@ void check_wrote(struct check *check, uint64_t gpa, const void *bytes, size_t n_
 /* A vCPU begins with @regs and nothing remembered. */
 void check_reset(struct check *check, unsigned vcpu, const struct umbra_paging_regs *regs);
 
-/* Events of a vCPU that change or invalidate what it may remember. */
-void check_load_cr3(struct check *check, unsigned vcpu, uint64_t cr3);
-void check_set_regs(struct check *check, unsigned vcpu, const struct umbra_paging_regs *regs);
+/* Events of a vCPU that change or invalidate what it may remember. Of those that a processor may
+ * refuse with #GP: would it take this one? If not, nothing has changed. */
+bool check_load_cr3(struct check *check, unsigned vcpu, uint64_t cr3);
+bool check_set_regs(struct check *check, unsigned vcpu, const struct umbra_paging_regs *regs);
+bool check_invpcid(struct check *check, unsigned vcpu, uint64_t type, uint64_t pcid, uint64_t gva);
 void check_invlpg(struct check *check, unsigned vcpu, uint64_t gva);
-
-/* Would a processor take @regs, as far as paging is concerned? */
-bool check_regs_legal(const struct check *check, const struct umbra_paging_regs *regs);
+void check_set_keys(struct check *check, unsigned vcpu, uint32_t pkru, uint32_t pkrs);
 
 /* Questions that the model let pass for lack of memory; a run that proves something has none. */
 uint64_t check_undecided(const struct check *check);

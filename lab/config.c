@@ -15,13 +15,15 @@ const struct lab_config lab_config_default = {
 	.vcpus = 1,
 	.audit_every = 1,
 	.pool = 128,
+	.maxphyaddr = 40,
 };
 
 static const char *const guest_names[] = {"random", "os", NULL};
-static const char *const mode_names[] = {"4level", "unpaged", "mixed", NULL};
+static const char *const mode_names[] = {
+	"4level", "unpaged", "mixed", "2level", "pae", "5level", NULL};
 static const char *const switch_names[] = {"off", "on", NULL};
 static const char *const sabotage_names[] = {"none", "drop-flush", "drop-flush-gva", "skip-note",
-	"stray-write", "wrong-frame", "lose-dirty", NULL};
+	"stray-write", "wrong-frame", "lose-dirty", "wrong-key", "stuck-pdptes", NULL};
 
 /* A key: a whole number from @least to @most, or the position of a name in @names. */
 struct key_row {
@@ -42,6 +44,7 @@ enum key {
 	KEY_POOL,
 	KEY_ABSENT_PAGE,
 	KEY_NO_1G,
+	KEY_MAXPHYADDR,
 	KEY_SABOTAGE,
 	N_KEYS,
 };
@@ -50,7 +53,7 @@ static const struct key_row key_rows[N_KEYS] = {
 	[KEY_SEED] = {"seed", NULL, 0, UINT64_MAX, "seed=N           what chance begins with"},
 	[KEY_STEPS] = {"steps", NULL, 1, UINT64_MAX, "steps=N          length of a run"},
 	[KEY_GUEST] = {"guest", guest_names, 0, 0, "guest=random|os  what makes the steps"},
-	[KEY_MODE] = {"mode", mode_names, 0, 0, "mode=4level|unpaged|mixed"},
+	[KEY_MODE] = {"mode", mode_names, 0, 0, "mode=unpaged|2level|pae|4level|5level|mixed"},
 	[KEY_VCPUS] = {"vcpus", NULL, 1, LAB_MAX_VCPUS, "vcpus=1..4       taking turns by chance"},
 	[KEY_AUDIT] = {"audit", NULL, 0, UINT32_MAX,
 		"audit=N          audit after every Nth step; "
@@ -62,9 +65,11 @@ static const struct key_row key_rows[N_KEYS] = {
 	[KEY_NO_1G] = {"no_1g", switch_names, 0, 0,
 		"no_1g=on|off     the processor has no 1G "
 		"pages"},
+	[KEY_MAXPHYADDR] = {"maxphyaddr", NULL, 36, 52,
+		"maxphyaddr=36..52 bits of the guest's physical addresses"},
 	[KEY_SABOTAGE] = {"sabotage", sabotage_names, 0, 0,
 		"sabotage=none|drop-flush|drop-flush-gva|"
-		"skip-note|stray-write|wrong-frame|lose-dirty"},
+		"skip-note|stray-write|wrong-frame|lose-dirty|wrong-key|stuck-pdptes"},
 };
 
 static uint64_t get(const struct lab_config *config, unsigned key)
@@ -79,6 +84,7 @@ static uint64_t get(const struct lab_config *config, unsigned key)
 		[KEY_POOL] = config->pool,
 		[KEY_ABSENT_PAGE] = config->absent_page,
 		[KEY_NO_1G] = config->no_1g,
+		[KEY_MAXPHYADDR] = config->maxphyaddr,
 		[KEY_SABOTAGE] = config->sabotage,
 	};
 
@@ -115,6 +121,8 @@ static void set(struct lab_config *config, unsigned key, uint64_t value)
 	case KEY_NO_1G:
 		config->no_1g = value != 0;
 		break;
+	case KEY_MAXPHYADDR:
+		config->maxphyaddr = (unsigned)value;
 		break;
 	case KEY_SABOTAGE:
 		config->sabotage = (enum lab_sabotage)value;

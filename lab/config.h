@@ -23,7 +23,11 @@ enum lab_guest {
 enum lab_mode {
 	LAB_MODE_4LEVEL,
 	LAB_MODE_UNPAGED,
-	LAB_MODE_MIXED, /* switches between them */
+	LAB_MODE_MIXED, /* switches between all of them */
+	LAB_MODE_2LEVEL,
+	LAB_MODE_PAE,
+	LAB_MODE_5LEVEL,
+	LAB_MODE_COUNT,
 };
 
 /* Ways to make the machine misbehave, so that the lab can be shown to notice. */
@@ -35,6 +39,8 @@ enum lab_sabotage {
 	LAB_SABOTAGE_STRAY_WRITE,    /* a shadow entry becomes writable behind the library's back */
 	LAB_SABOTAGE_WRONG_FRAME,    /* a shadow entry maps the next frame */
 	LAB_SABOTAGE_LOSE_DIRTY,     /* D bits of guest tables vanish */
+	LAB_SABOTAGE_WRONG_KEY,      /* a shadow entry has another protection key */
+	LAB_SABOTAGE_STUCK_PDPTES,   /* the CPU loads PDPTEs only together with a root */
 	LAB_N_SABOTAGES,
 };
 
@@ -49,7 +55,8 @@ struct lab_config {
 	unsigned pool;        /* pages of shadow tables */
 	bool absent_page;     /* reads of absent memory are mapped to a page of 0xff */
 	bool no_1g;
-	char policy[160]; /* for umbra_policy_parse() */
+	unsigned maxphyaddr; /* of the guest's processor, 36 to 52 */
+	char policy[160];    /* for umbra_policy_parse() */
 };
 
 extern const struct lab_config lab_config_default;

@@ -59,7 +59,9 @@ uint64_t gen_word(const struct machine *machine, uint64_t gpa)
 	return word;
 }
 
-uint64_t gen_canonical(uint64_t gva)
+uint64_t gen_entry(const struct machine *machine, enum paging mode, uint64_t gpa)
 {
-	return (uint64_t)((int64_t)(gva << 16) >> 16);
+	uint64_t word = gen_word(machine, gpa);
+
+	return paging_rows[mode].entry_bytes == 8 ? word : (uint32_t)(word >> (gpa & 4) * 8);
 }

@@ -27,7 +27,7 @@ void os_guest_plan(struct os_guest *guest, const struct machine *machine, struct
 /* The 8-byte word at guest-physical @gpa (aligned); all ones where there is no memory. */
 uint64_t gen_word(const struct machine *machine, uint64_t gpa);
 
-/* @gva made canonical for 48 bits. */
-uint64_t gen_canonical(uint64_t gva);
+/* The entry at @gpa of a table of @mode. */
+uint64_t gen_entry(const struct machine *machine, enum paging mode, uint64_t gpa);
 
 #endif

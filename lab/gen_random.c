@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The adversarial guest: random tables over few frames, so that they share, alias data, map
- * themselves and loop, and random edits, flushes and accesses on them. Owns its choice of frames
- * and addresses; what the choices lead to is for the model to judge.
+ * themselves and loop, and random edits, flushes and accesses on them. Owns what it does when; what
+ * that leads to is for the model to judge.
  */
-#include "lab/gen_entry.h"
-#include "lab/gen_guest.h"
+#include "lab/gen_random.h"
 
 #include "x86/x86.h"
 
@@ -13,102 +12,92 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define N_INDICES   6u /* indices in use, the same at every level: addresses meet often */
-#define N_RECENT    16u
-#define WINDOW_SLOT 0x111u /* root index of the window through which the guest edits its tables */
+/* What a flood uses: frames, and indices into a table of level 2. */
+#define FLOOD_TABLES 80u
+#define FLOOD_GFN    0x280u
+#define FLOOD_INDEX  0x20u
 
-/* Tables of the window: one per level below the root's, mapping the low frames and some others. */
-static const uint64_t window_gfns[4] = {[3] = 0x1d, [2] = 0x1e, [1] = 0x1f};
+static bool paged(const struct random_plan *plan)
+{
+	return plan->style.mode != PAGING_UNPAGED;
+}
 
-struct random_guest {
-	enum lab_mode mode;
-	unsigned vcpus;
-	bool booted;
-	unsigned luck; /* of late accesses that reached memory, per 256 */
-	unsigned indices[N_INDICES];
-	uint64_t recent[N_RECENT];
+/* The way to an address: where the entries that translate it are now, from the root's down. */
+struct way {
+	unsigned n;
+	uint64_t gpas[5];
+	uint64_t entries[5];
 };
 
-/* What the guest has at hand while it plans. */
-struct plan {
-	struct random_guest *guest;
-	const struct machine *machine;
-	struct rng *rng;
-	struct queue *queue;
-	unsigned vcpu;
-};
-
-static unsigned pick_index(struct plan *plan)
+static unsigned level_of(const struct random_plan *plan, unsigned depth)
 {
-	if (rng_percent(plan->rng, 3))
-		return rng_below(plan->rng, 512);
-	return plan->guest->indices[rng_below(plan->rng, N_INDICES)];
+	return paging_rows[plan->style.mode].levels - depth;
 }
 
-static bool paged(const struct plan *plan)
+static void find_way(const struct random_plan *plan, uint64_t gva, struct way *way)
 {
-	return plan->machine->vcpus[plan->vcpu].regs.cr0 & X86_CR0_PG;
-}
+	enum paging mode = plan->style.mode;
+	uint64_t table = plan->regs->cr3 & (mode == PAGING_PAE ? 0xffffffe0 : X86_PTE_FRAME);
 
-static uint64_t window_gva(uint64_t gpa)
-{
-	return gen_canonical((uint64_t)WINDOW_SLOT << 39 | (gpa & 0x7fffffff));
-}
+	way->n = 0;
+	for (unsigned level = paging_rows[mode].levels; level >= 1; level--) {
+		uint64_t gpa = paging_slot(mode, table, level, gva);
+		uint64_t entry = gen_entry(plan->machine, mode, gpa);
 
-/* Where the four entries that translate @gva are now, from the root's down; returns how many. */
-static unsigned entry_path(const struct plan *plan, uint64_t gva, uint64_t *gpas)
-{
-	uint64_t table = plan->machine->vcpus[plan->vcpu].regs.cr3;
-
-	for (unsigned level = 4; level >= 1; level--) {
-		uint64_t index = gva >> (12 + 9 * (level - 1)) & 511;
-		uint64_t entry;
-
-		gpas[4 - level] = (table & X86_PTE_FRAME) + index * 8;
-		entry = gen_word(plan->machine, gpas[4 - level]);
-		if (!(entry & X86_PTE_P) || (level < 4 && (entry & X86_PTE_PS)))
-			return 5 - level;
-		table = entry;
+		way->gpas[way->n] = gpa;
+		way->entries[way->n++] = entry;
+		if (!(entry & X86_PTE_P) || ((level == 2 || level == 3) && (entry & X86_PTE_PS)))
+			return;
+		table = entry & X86_PTE_FRAME;
 	}
-	return 4;
 }
 
 /* A page of the indices in use: mapped to memory, if a few tries find such a one. */
-static uint64_t pick_page(struct plan *plan)
+static uint64_t pick_page(struct random_plan *plan)
 {
 	uint64_t gva = 0;
 
 	for (unsigned i = 0; i < 8; i++) {
-		uint64_t gpas[4];
+		struct way way;
 		uint64_t entry;
 
-		gva = gen_canonical(
-			(uint64_t)pick_index(plan) << 39 | (uint64_t)pick_index(plan) << 30 |
-			(uint64_t)pick_index(plan) << 21 | (uint64_t)pick_index(plan) << 12);
-		entry = gen_word(plan->machine, gpas[entry_path(plan, gva, gpas) - 1]);
+		gva = random_address(plan);
+		find_way(plan, gva, &way);
+		entry = way.entries[way.n - 1];
 		if ((entry & X86_PTE_P) && memory_range_of(entry & X86_PTE_FRAME))
 			break;
 	}
 	return gva;
 }
 
-static uint64_t pick_gva(struct plan *plan)
+uint64_t random_gva(struct random_plan *plan)
 {
 	struct rng *rng = plan->rng;
-	uint64_t *recent = &plan->guest->recent[rng_below(rng, N_RECENT)];
+	uint64_t *recent = &plan->guest->recent[rng_below(rng, RANDOM_RECENT)];
+	uint64_t gva;
 
 	if (!paged(plan))
 		return (entry_gfn(rng) << X86_PAGE_SHIFT | rng_below(rng, 4096)) & 0xffffffff;
-	if (rng_percent(rng, 12))
-		return window_gva(entry_table(rng, rng_below(rng, 5)) << X86_PAGE_SHIFT |
-				  rng_below(rng, 512) * 8);
+	if (rng_percent(rng, 12)) {
+		struct entry_style style = plan->style;
+
+		style.mode = (enum paging)(1 + rng_below(rng, PAGING_COUNT - 1));
+		if (!random_uses(plan->guest, style.mode))
+			style.mode = plan->style.mode;
+		return random_window(
+			plan, entry_table(rng, &style, rng_below(rng, 6)) << X86_PAGE_SHIFT |
+				      rng_below(rng, 512) * 8);
+	}
 	if (rng_percent(rng, 50))
 		*recent = pick_page(plan);
-	return *recent | (rng_percent(rng, 60) ? pick_index(plan) * 8 : rng_below(rng, 4096));
+	gva = *recent |
+	      (rng_percent(rng, 60) ? random_index(plan, 1) % 512 * 8 : rng_below(rng, 4096));
+	/* An address of another mode, now and then as it is. */
+	return rng_percent(rng, 1) ? gva : paging_canonical(plan->style.mode, gva);
 }
 
 /* Give @step an operand within its page at or around @gva. */
-static void set_operand(struct plan *plan, struct step *step, uint64_t gva)
+static void set_operand(struct random_plan *plan, struct step *step, uint64_t gva)
 {
 	step->bytes = rng_percent(plan->rng, 60) ? 8 : 1ull << rng_below(plan->rng, 4);
 	if (rng_percent(plan->rng, 85))
@@ -118,7 +107,13 @@ static void set_operand(struct plan *plan, struct step *step, uint64_t gva)
 	step->gva = gva;
 }
 
-static void plan_access(struct plan *plan)
+static uint64_t pick_entry(struct random_plan *plan)
+{
+	return entry_pick(plan->rng, &plan->style, 1 + rng_below(plan->rng, 4));
+}
+
+/* An access of any kind to @gva. */
+static void plan_any_access(struct random_plan *plan, uint64_t gva)
 {
 	static const enum step_kind access_kinds[] = {
 		STEP_LOAD, STEP_LOAD, STEP_LOAD, STEP_STORE, STEP_STORE, STEP_STORE, STEP_FETCH};
@@ -126,72 +121,80 @@ static void plan_access(struct plan *plan)
 	struct step *step = queue_add(plan->queue, access_kinds[rng_below(rng, 7)], plan->vcpu);
 
 	step->cpl = rng_percent(rng, 50) ? 3 : rng_percent(rng, 95) ? 0 : 1 + rng_below(rng, 2);
-	step->implicit = step->cpl == 3 && step->kind != STEP_FETCH && rng_percent(rng, 8);
+	step->implicit = step->kind != STEP_FETCH && rng_percent(rng, 6);
 	step->ac = rng_percent(rng, 40);
-	step->value =
-		rng_percent(rng, 60) ? entry_pick(rng, 1 + rng_below(rng, 4)) : rng_below(rng, 2);
-	set_operand(plan, step, pick_gva(plan));
+	step->value = rng_percent(rng, 60) ? pick_entry(plan) : rng_below(rng, 2);
+	set_operand(plan, step, gva);
 }
 
-/* A flush, at best the one that a change at @gva needs. */
-static void plan_flush(struct plan *plan, uint64_t gva)
+/* All kinds of accesses to one page, most by the supervisor, while what decides about them changes.
+ */
+static void plan_probe(struct random_plan *plan)
 {
-	const struct umbra_paging_regs *regs = &plan->machine->vcpus[plan->vcpu].regs;
+	static const enum step_kind kinds[] = {STEP_LOAD, STEP_STORE, STEP_STORE, STEP_FETCH};
 	struct rng *rng = plan->rng;
-	unsigned choice = rng_below(rng, 100);
-	struct step *step;
+	uint64_t gva = random_gva(plan);
 
-	if (choice < 50) {
-		step = queue_add(plan->queue, STEP_INVLPG, plan->vcpu);
-		step->gva = rng_percent(rng, 85) ? gva : pick_gva(plan);
-		if (paged(plan))
-			step->gva = gen_canonical(step->gva);
-	} else if (choice < 90) {
-		step = queue_add(plan->queue, STEP_CR3, plan->vcpu);
-		step->value = rng_percent(rng, 50) ? regs->cr3
-						   : entry_nth_table(4, rng_below(rng, ENTRY_ROOTS))
-							     << X86_PAGE_SHIFT;
-		if (rng_percent(rng, 3))
-			step->value = entry_gfn(rng) << X86_PAGE_SHIFT;
-		step->value |= entry_maybe(rng, 3, X86_CR3_PWT) | entry_maybe(rng, 1, 1ull << 45);
-	} else {
-		for (unsigned i = 0; i < 2; i++) {
-			step = queue_add(plan->queue, STEP_REGS, plan->vcpu);
-			step->cr0 = regs->cr0;
-			step->cr3 = regs->cr3;
-			step->cr4 = i ? regs->cr4 : regs->cr4 ^ X86_CR4_PGE;
-			step->efer = regs->efer;
+	for (unsigned i = 4 + rng_below(rng, 8); i > 0; i--) {
+		unsigned choice = rng_below(rng, 100);
+		struct step *step;
+
+		if (choice < 25) {
+			random_plan_rights(plan);
+		} else if (choice < 30) {
+			random_plan_keys(plan);
+		} else {
+			step = queue_add(plan->queue, kinds[rng_below(rng, 4)], plan->vcpu);
+			step->cpl = rng_percent(rng, 30) ? 3 : 0;
+			step->ac = rng_percent(rng, 50);
+			step->value = rng_u64(rng);
+			set_operand(plan, step, (gva & ~0xfffull) + rng_below(rng, 4096));
 		}
 	}
 }
 
-/* Where the window shows @gpa; only what it maps can be edited there. */
-static void plan_edit_store(struct plan *plan, uint64_t gpa, uint64_t value)
+/* Store an entry at @gpa through the window; only what that maps can be edited there. */
+static void plan_edit_store(struct random_plan *plan, uint64_t gpa, uint64_t value)
 {
 	struct rng *rng = plan->rng;
-	unsigned n_bytes = rng_percent(rng, 75) ? 8 : 1u << rng_below(rng, 4);
-	unsigned offset = n_bytes == 8 ? 0 : rng_below(rng, 8 / n_bytes) * n_bytes;
+	unsigned entry_bytes = paging_rows[plan->style.mode].entry_bytes;
+	unsigned n_bytes = rng_percent(rng, 75) ? entry_bytes : 1u << rng_below(rng, 4);
+	unsigned offset =
+		n_bytes >= entry_bytes ? 0 : rng_below(rng, entry_bytes / n_bytes) * n_bytes;
 	struct step *step;
 
 	/* Now and then parts of two entries at once. */
 	if (rng_percent(rng, 3) && gpa % X86_PAGE_SIZE < X86_PAGE_SIZE - 8) {
 		n_bytes = 8;
-		offset = 1 + rng_below(rng, 7);
+		offset = 1 + rng_below(rng, entry_bytes - 1);
 	}
+	if (gpa % X86_PAGE_SIZE + offset + n_bytes > X86_PAGE_SIZE)
+		n_bytes = entry_bytes;
 	if (rng_percent(rng, 10)) {
-		step = queue_add(plan->queue, STEP_POKE, plan->vcpu);
-		step->gpa = gpa + offset;
-	} else {
-		step = queue_add(plan->queue, STEP_STORE, plan->vcpu);
-		step->gva = (paged(plan) ? window_gva(gpa) : gpa & 0xffffffff) + offset;
-		step->ac = true;
+		random_poke(plan, gpa + offset, value >> (8 * offset), n_bytes);
+		return;
 	}
+	step = queue_add(plan->queue, STEP_STORE, plan->vcpu);
+	step->gva = random_window(plan, gpa) + offset;
+	step->ac = true;
 	step->bytes = n_bytes;
 	step->value = value >> (8 * offset);
 }
 
+/* A store of an entry at @gva. */
+static void plan_store(struct random_plan *plan, uint64_t gva, uint64_t entry)
+{
+	struct step *step = queue_add(plan->queue, STEP_STORE, plan->vcpu);
+
+	step->gva = gva;
+	step->bytes = paging_rows[plan->style.mode].entry_bytes;
+	step->value = entry;
+	step->ac = true;
+	step->cpl = rng_percent(plan->rng, 50) ? 3 : 0;
+}
+
 /* An access to some byte of the page of @gva, mostly an allowed one. */
-static void plan_touch(struct plan *plan, uint64_t gva)
+static void plan_touch(struct random_plan *plan, uint64_t gva)
 {
 	struct rng *rng = plan->rng;
 	struct step *step =
@@ -203,50 +206,58 @@ static void plan_touch(struct plan *plan, uint64_t gva)
 	set_operand(plan, step, (gva & ~0xfffull) + rng_below(rng, 4096));
 }
 
-static void plan_edit(struct plan *plan)
+static void plan_edit(struct random_plan *plan)
 {
 	struct rng *rng = plan->rng;
-	uint64_t gva = plan->guest->recent[rng_below(rng, N_RECENT)];
-	uint64_t gpas[4];
-	unsigned n = entry_path(plan, gva, gpas);
-	unsigned depth = rng_percent(rng, 60) ? n - 1 : rng_below(rng, n);
-	uint64_t entry = gen_word(plan->machine, gpas[depth]);
+	uint64_t gva = paging_canonical(
+		plan->style.mode, plan->guest->recent[rng_below(rng, RANDOM_RECENT)]);
+	struct way way;
+	unsigned depth;
 
-	plan_edit_store(plan, gpas[depth], entry_edited(rng, entry, 4 - depth));
+	find_way(plan, gva, &way);
+	depth = rng_percent(rng, 60) ? way.n - 1 : rng_below(rng, way.n);
+	plan_edit_store(plan, way.gpas[depth],
+		entry_edited(rng, &plan->style, way.entries[depth], level_of(plan, depth)));
 	if (rng_percent(rng, 65))
-		plan_flush(plan, gva);
+		random_plan_flush(plan, gva);
 	for (unsigned i = rng_below(rng, 3); i > 0; i--)
 		plan_touch(plan, gva);
 }
 
 /* Another address that shares most of the way with @gva, or its large page. */
-static uint64_t neighbour(struct plan *plan, uint64_t gva)
+static uint64_t neighbour(struct random_plan *plan, uint64_t gva)
 {
-	unsigned shift = 12 + 9 * rng_below(plan->rng, 4);
+	enum paging mode = plan->style.mode;
+	unsigned level = 1 + rng_below(plan->rng, paging_rows[mode].levels);
+	unsigned shift = paging_shift(mode, level);
+	uint64_t indices = (1ull << paging_rows[mode].index_bits) - 1;
 
 	if (rng_percent(plan->rng, 40))
 		return gva ^ (uint64_t)rng_below(plan->rng, 512) << 12;
-	return gen_canonical((gva & ~(511ull << shift)) | (uint64_t)pick_index(plan) << shift);
+	return paging_canonical(
+		mode, (gva & ~(indices << shift)) | (uint64_t)random_index(plan, level) << shift);
 }
 
 /*
  * Changes at all levels of the way to one address as it was at first, in all orders with accesses
  * and flushes: what was cut off goes on changing, and must not be seen any more.
  */
-static void plan_storm(struct plan *plan)
+static void plan_storm(struct random_plan *plan)
 {
 	struct rng *rng = plan->rng;
 	uint64_t gva = pick_page(plan);
-	uint64_t gpas[4];
-	unsigned n = entry_path(plan, gva, gpas);
+	struct way way;
 
+	find_way(plan, gva, &way);
 	for (unsigned i = 4 + rng_below(rng, 10); i > 0; i--) {
 		unsigned choice = rng_below(rng, 100);
-		unsigned depth = rng_below(rng, n);
+		unsigned depth = rng_below(rng, way.n);
 
 		if (choice < 40)
-			plan_edit_store(plan, gpas[depth],
-				entry_edited(rng, gen_word(plan->machine, gpas[depth]), 4 - depth));
+			plan_edit_store(plan, way.gpas[depth],
+				entry_edited(rng, &plan->style,
+					gen_entry(plan->machine, plan->style.mode, way.gpas[depth]),
+					level_of(plan, depth)));
 		else if (choice < 65)
 			plan_touch(plan, gva);
 		else if (choice < 80)
@@ -254,128 +265,120 @@ static void plan_storm(struct plan *plan)
 		else if (choice < 84)
 			queue_add(plan->queue, STEP_SPECULATE, plan->vcpu)->gva = gva;
 		else
-			plan_flush(plan, rng_percent(rng, 60) ? gva : neighbour(plan, gva));
+			random_plan_flush(plan, rng_percent(rng, 60) ? gva : neighbour(plan, gva));
+	}
+}
+
+/*
+ * The table of one address mapped as data at another one, and everything that can happen to the
+ * two: stores through the mapping into the other's entry, both mappings cut off and made again,
+ * flushes of either. What a TLB keeps of the mapping goes on writing the table.
+ */
+static void plan_alias(struct random_plan *plan)
+{
+	const uint64_t flags = X86_PTE_P | X86_PTE_W | X86_PTE_U | X86_PTE_A | X86_PTE_D;
+	struct rng *rng = plan->rng;
+	uint64_t gva = pick_page(plan);
+	uint64_t alias = pick_page(plan);
+	struct way way, other;
+	unsigned depth;
+	uint64_t map;
+
+	find_way(plan, gva, &way);
+	find_way(plan, alias, &other);
+	depth = rng_percent(rng, 70) ? way.n - 1 : rng_below(rng, way.n);
+	map = flags | (way.gpas[depth] & X86_PTE_FRAME);
+	for (unsigned i = 8 + rng_below(rng, 16); i > 0; i--) {
+		unsigned choice = rng_below(rng, 100);
+		uint64_t entry =
+			entry_edited(rng, &plan->style, way.entries[depth], level_of(plan, depth));
+
+		if (choice < 20)
+			plan_store(plan, alias + way.gpas[depth] % X86_PAGE_SIZE, entry);
+		else if (choice < 40)
+			plan_edit_store(plan, other.gpas[other.n - 1],
+				rng_percent(rng, 60) ? map : entry_pick(rng, &plan->style, 1));
+		else if (choice < 50)
+			plan_edit_store(plan, way.gpas[rng_below(rng, way.n)], entry);
+		else if (choice < 75)
+			plan_touch(plan, rng_percent(rng, 70) ? gva : alias);
+		else if (choice < 95)
+			queue_add(plan->queue, STEP_INVLPG, plan->vcpu)->gva =
+				rng_percent(rng, 60) ? gva : alias;
+		else
+			random_plan_flush(plan, gva);
 	}
 }
 
 /* A former table becomes data, or data a table, by a run of stores. */
-static void plan_memset(struct plan *plan)
+static void plan_memset(struct random_plan *plan)
 {
 	struct rng *rng = plan->rng;
-	uint64_t gpa = entry_table(rng, 1 + rng_below(rng, 4)) << X86_PAGE_SHIFT;
-	bool entries = rng_percent(rng, 50);
+	unsigned entry_bytes = paging_rows[plan->style.mode].entry_bytes;
 	unsigned level = 1 + rng_below(rng, 4);
-	unsigned start = pick_index(plan);
+	uint64_t gpa = entry_table(rng, &plan->style, level) << X86_PAGE_SHIFT;
+	bool entries = rng_percent(rng, 50);
+	unsigned start = random_index(plan, 1);
 
-	for (unsigned i = start; i < 512 && i < start + 24; i++)
-		plan_edit_store(plan, gpa + i * 8, entries ? entry_pick(rng, level) : 0);
+	for (unsigned i = start; i < 4096 / entry_bytes && i < start + 24; i++)
+		plan_edit_store(plan, gpa + i * entry_bytes,
+			entries ? entry_pick(rng, &plan->style, level) : 0);
 }
 
-static void fill_regs(struct plan *plan, struct step *step)
+/* More last-level tables in use and changed, without a flush, than the library lets be unsync. */
+static void plan_flood(struct random_plan *plan)
 {
-	struct rng *rng = plan->rng;
-	enum lab_mode mode = plan->guest->mode;
-	bool on = mode == LAB_MODE_4LEVEL || (mode == LAB_MODE_MIXED && rng_percent(rng, 70));
-	bool nx = rng_percent(rng, 85);
+	const uint64_t flags = X86_PTE_P | X86_PTE_W | X86_PTE_U | X86_PTE_A | X86_PTE_D;
+	const struct paging_row *row = &paging_rows[plan->style.mode];
+	unsigned shift = paging_shift(plan->style.mode, 2);
+	uint64_t gva = random_address(plan);
+	struct way way;
 
-	step->cr0 = 0x10 | entry_maybe(rng, 70, X86_CR0_WP);
-	step->cr3 = entry_nth_table(4, rng_below(rng, ENTRY_ROOTS)) << X86_PAGE_SHIFT;
-	step->cr4 = entry_maybe(rng, 75, X86_CR4_PGE) | entry_maybe(rng, 30, X86_CR4_SMEP) |
-		    entry_maybe(rng, 30, X86_CR4_SMAP);
-	step->efer = nx ? X86_EFER_NXE : 0;
-	if (on) {
-		step->cr0 |= X86_CR0_PE | X86_CR0_PG;
-		step->cr4 |= X86_CR4_PAE;
-		step->efer |= X86_EFER_LME | X86_EFER_LMA;
-	} else {
-		step->cr0 |= entry_maybe(rng, 70, X86_CR0_PE);
-		step->cr4 |= entry_maybe(rng, 50, X86_CR4_PAE);
-		step->efer |= entry_maybe(rng, 50, X86_EFER_LME);
-	}
-}
-
-/* Change one thing of the registers, or all of them. */
-static void plan_regs(struct plan *plan)
-{
-	const struct umbra_paging_regs *regs = &plan->machine->vcpus[plan->vcpu].regs;
-	struct rng *rng = plan->rng;
-	struct step *step = queue_add(plan->queue, STEP_REGS, plan->vcpu);
-
-	fill_regs(plan, step);
-	if (rng_percent(rng, 20))
+	if (!paged(plan))
 		return;
-	step->cr0 = regs->cr0 ^ entry_maybe(rng, 50, X86_CR0_WP);
-	step->cr3 = regs->cr3;
-	step->cr4 = regs->cr4 ^
-		    (entry_maybe(rng, 20, X86_CR4_SMEP) | entry_maybe(rng, 20, X86_CR4_SMAP) |
-			    entry_maybe(rng, 20, X86_CR4_PGE));
-	step->efer = regs->efer;
-	step->efer ^= entry_maybe(rng, 20, X86_EFER_NXE);
-}
+	find_way(plan, gva, &way);
+	if (way.n + 1 < row->levels)
+		return;
+	gva &= ~((1ull << row->index_bits << shift) - 1);
+	for (uint64_t i = 0; i < FLOOD_TABLES; i++) {
+		uint64_t upper = way.gpas[row->levels - 2] & ~(X86_PAGE_SIZE - 1ull);
+		uint64_t table = (FLOOD_GFN + i) << X86_PAGE_SHIFT;
 
-static void poke(struct plan *plan, uint64_t gfn, unsigned index, uint64_t value)
-{
-	struct step *step = queue_add(plan->queue, STEP_POKE, plan->vcpu);
-
-	step->gpa = (gfn << X86_PAGE_SHIFT) + index * 8;
-	step->bytes = 8;
-	step->value = value;
-}
-
-/* The window: low frames one by one, the large pages beyond, the rest absent. */
-static void build_window(struct plan *plan)
-{
-	uint64_t flags = X86_PTE_P | X86_PTE_W | X86_PTE_A;
-
-	for (unsigned i = 0; i < ENTRY_ROOTS; i++)
-		poke(plan, entry_nth_table(4, i), WINDOW_SLOT,
-			flags | window_gfns[3] << X86_PAGE_SHIFT);
-	poke(plan, window_gfns[3], 0, flags | window_gfns[2] << X86_PAGE_SHIFT);
-	poke(plan, window_gfns[2], 0, flags | window_gfns[1] << X86_PAGE_SHIFT);
-	for (unsigned i = 1; i < 4; i++)
-		poke(plan, window_gfns[2], i,
-			flags | X86_PTE_PS | (uint64_t)i << 21 |
-				entry_maybe(plan->rng, 50, X86_PTE_G));
-	for (unsigned i = 0; i < 0x30; i++)
-		poke(plan, window_gfns[1], i,
-			flags | (uint64_t)i << X86_PAGE_SHIFT |
-				entry_maybe(plan->rng, 30, X86_PTE_G | X86_PTE_D));
-	poke(plan, window_gfns[1], 0x1f9, flags | 0x1f9ull << X86_PAGE_SHIFT);
-}
-
-static void build_tables(struct plan *plan)
-{
-	for (unsigned level = 4; level >= 1; level--) {
-		uint64_t gfn;
-
-		for (unsigned i = 0; (gfn = entry_nth_table(level, i)) != ENTRY_NO_TABLE; i++)
-			for (unsigned j = 0; j < N_INDICES; j++)
-				poke(plan, gfn, plan->guest->indices[j],
-					entry_pick(plan->rng, level));
+		random_poke(plan, upper + (FLOOD_INDEX + i) * row->entry_bytes, table | flags,
+			row->entry_bytes);
+		random_poke(plan, table, entry_gfn(plan->rng) << X86_PAGE_SHIFT | flags,
+			row->entry_bytes);
+		plan_touch(plan, gva + ((FLOOD_INDEX + i) << shift));
 	}
-	build_window(plan);
+	for (uint64_t i = 0; i < FLOOD_TABLES; i++) {
+		plan_edit_store(plan, (FLOOD_GFN + i) << X86_PAGE_SHIFT,
+			entry_pick(plan->rng, &plan->style, 1));
+		if (rng_percent(plan->rng, 30))
+			plan_touch(plan, gva + ((FLOOD_INDEX + i) << shift));
+	}
+	random_plan_flush(plan, gva + ((uint64_t)FLOOD_INDEX << shift));
+	for (uint64_t i = 0; i < FLOOD_TABLES; i++)
+		plan_touch(plan, gva + ((FLOOD_INDEX + i) << shift));
 }
 
-static void boot(struct plan *plan)
+static void boot(struct random_plan *plan)
 {
 	static const unsigned candidates[] = {
 		0, 1, 2, 0x7f, 0x80, 0xff, 0x100, 0x110, 0x112, 0x1fe, 0x1ff};
 	struct random_guest *guest = plan->guest;
 
-	for (unsigned i = 0; i < N_INDICES; i++)
+	for (unsigned i = 0; i < RANDOM_INDICES; i++)
 		guest->indices[i] = candidates[rng_below(plan->rng, 11)];
-	build_tables(plan);
-	for (unsigned i = 0; i < guest->vcpus; i++) {
-		struct step *step = queue_add(plan->queue, STEP_REGS, i);
-
-		fill_regs(plan, step);
-	}
+	guest->mixed = rng_percent(plan->rng, 70) ? 8 : 40;
+	random_build_tables(plan);
+	for (unsigned i = 0; i < guest->vcpus; i++)
+		random_fill_regs(plan, queue_add(plan->queue, STEP_REGS, i));
 	guest->luck = 128;
 	guest->booted = true;
 }
 
 /* Follow how many accesses reach memory; when next to none do, begin again with fresh tables. */
-static void follow_luck(struct plan *plan)
+static void follow_luck(struct random_plan *plan)
 {
 	struct random_guest *guest = plan->guest;
 	bool lucky = plan->machine->last.seen == MACHINE_SEEN_MEMORY;
@@ -383,18 +386,20 @@ static void follow_luck(struct plan *plan)
 	guest->luck = (guest->luck * 31 + (lucky ? 256 : 0)) / 32;
 	if (guest->luck > 20)
 		return;
-	build_tables(plan);
-	plan_regs(plan);
+	random_build_tables(plan);
+	random_fill_regs(plan, queue_add(plan->queue, STEP_REGS, plan->vcpu));
 	guest->luck = 128;
 }
 
-static void plan_rare(struct plan *plan)
+static void plan_rare(struct random_plan *plan)
 {
 	static const char *const policies[] = {"", "cache=off", "large=off", "emulate=off",
 		"prefetch=8", "replace=fifo", "oos=off", "oos=all"};
 	struct rng *rng = plan->rng;
 	struct step *step;
 
+	if (rng_percent(rng, 4))
+		plan_flood(plan);
 	switch (rng_below(rng, 4)) {
 	case 0:
 		step = queue_add(plan->queue, STEP_UNSHADOW, plan->vcpu);
@@ -404,8 +409,9 @@ static void plan_rare(struct plan *plan)
 		plan_memset(plan);
 		break;
 	case 2:
-		poke(plan, entry_gfn(rng), pick_index(plan),
-			entry_pick(rng, 1 + rng_below(rng, 4)));
+		random_poke(plan,
+			(entry_gfn(rng) << X86_PAGE_SHIFT) + random_index(plan, 1) % 512 * 8,
+			pick_entry(plan), 8);
 		break;
 	default:
 		if (rng_percent(rng, 80))
@@ -426,13 +432,17 @@ struct random_guest *random_guest_create(const struct lab_config *config)
 	}
 	guest->mode = config->mode;
 	guest->vcpus = config->vcpus;
+	guest->maxphyaddr = config->maxphyaddr;
 	return guest;
 }
 
 void random_guest_plan(struct random_guest *guest, const struct machine *machine, struct rng *rng,
 	struct queue *queue)
 {
-	struct plan plan = {guest, machine, rng, queue, rng_below(rng, guest->vcpus)};
+	unsigned vcpu = rng_below(rng, guest->vcpus);
+	const struct umbra_paging_regs *regs = &machine->vcpus[vcpu].regs;
+	struct random_plan plan = {guest, machine, rng, queue, vcpu, regs,
+		{paging_of(regs), guest->maxphyaddr, guest->mixed}};
 	unsigned choice = rng_below(rng, 100);
 
 	if (!guest->booted) {
@@ -440,20 +450,26 @@ void random_guest_plan(struct random_guest *guest, const struct machine *machine
 		return;
 	}
 	follow_luck(&plan);
-	if (choice < 66) {
-		plan_access(&plan);
-	} else if (choice < 82) {
+	if (!paged(&plan) && !random_uses(guest, PAGING_UNPAGED) && rng_percent(rng, 20))
+		random_fill_regs(&plan, queue_add(queue, STEP_REGS, vcpu));
+	if (choice < 62 || (!paged(&plan) && choice < 85)) {
+		plan_any_access(&plan, random_gva(&plan));
+	} else if (choice < 65) {
+		plan_probe(&plan);
+	} else if (choice < 81) {
 		plan_edit(&plan);
-	} else if (choice < 86) {
+	} else if (choice < 83) {
 		plan_storm(&plan);
-	} else if (choice < 92) {
-		plan_flush(&plan, pick_gva(&plan));
-	} else if (choice < 95) {
-		struct step *step = queue_add(queue, STEP_SPECULATE, plan.vcpu);
-
-		step->gva = pick_gva(&plan);
+	} else if (choice < 85) {
+		plan_alias(&plan);
+	} else if (choice < 91) {
+		random_plan_flush(&plan, random_gva(&plan));
+	} else if (choice < 94) {
+		queue_add(queue, STEP_SPECULATE, plan.vcpu)->gva = random_gva(&plan);
+	} else if (choice < 96) {
+		random_plan_regs(&plan);
 	} else if (choice < 97) {
-		plan_regs(&plan);
+		random_plan_keys(&plan);
 	} else {
 		plan_rare(&plan);
 	}

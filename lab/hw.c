@@ -39,20 +39,20 @@ static uint64_t region(uint64_t gva, unsigned shift)
 void hw_enter(struct hw *hw, enum umbra_shadow_mode mode, uint64_t root)
 {
 	uint64_t *table = memory_table(hw->memory, root);
+	bool same = hw->mode == mode && hw->root == root;
 
 	if (!table)
 		lab_fail(hw->fail, "root 0x%" PRIx64 " is no page of the tables", root);
 	hw->mode = mode;
 	hw->root = root;
-	if (mode != UMBRA_SHADOW_PAE)
+	if (mode != UMBRA_SHADOW_PAE || (same && hw->stuck_pdptes))
 		return;
 	if (root >> 32)
 		lab_fail(hw->fail, "PAE root 0x%" PRIx64 " is above 4 GiB", root);
 	for (unsigned i = 0; i < 4; i++) {
-		/* PDPTEs have no rights; setting W, U or NX in them is #GP at the load.
-		 * SDM 3A "PAE Paging". */
-		uint64_t reserved = X86_PTE_NX | X86_PTE_W | X86_PTE_U | X86_PTE_A | X86_PTE_D |
-				    X86_PTE_PS | X86_PTE_G;
+		/* SDM 3A "PDPTE Registers": their load is #GP with one of these set. */
+		uint64_t reserved = X86_PTE_W | X86_PTE_U | X86_PTE_A | X86_PTE_D | X86_PTE_PS |
+				    X86_PTE_G | ~0ull << hw->maxphyaddr;
 
 		hw->pdpte[i] = table[i];
 		if ((table[i] & X86_PTE_P) && (table[i] & reserved))
@@ -74,7 +74,23 @@ static uint32_t fault_code(const struct hw_access *access, uint32_t present)
 	return code;
 }
 
-static bool allowed(const struct hw *hw, const struct hw_access *access, struct tlb_rights rights)
+/* SDM 3A "Protection Keys": data accesses in 4-level and 5-level paging; PKRU for user pages, PKRS
+ * for supervisor pages and supervisor accesses. WP is always on. */
+static bool key_denies(
+	const struct hw *hw, const struct hw_access *access, struct tlb_rights rights)
+{
+	uint32_t denied;
+
+	if (hw->mode == UMBRA_SHADOW_PAE || access->kind == UMBRA_FETCH)
+		return false;
+	if (rights.user ? !hw->pke : !hw->pks || !access->supervisor)
+		return false;
+	denied = (rights.user ? hw->pkru : hw->pkrs) >> (2 * rights.key);
+	return denied & (access->kind == UMBRA_WRITE ? 3u : 1u);
+}
+
+static bool rights_allow(
+	const struct hw *hw, const struct hw_access *access, struct tlb_rights rights)
 {
 	if (!access->supervisor && !rights.user)
 		return false;
@@ -88,12 +104,26 @@ static bool allowed(const struct hw *hw, const struct hw_access *access, struct 
 	return access->kind == UMBRA_READ || rights.write; /* WP is always on */
 }
 
+static bool allowed(const struct hw *hw, const struct hw_access *access, struct tlb_rights rights)
+{
+	return rights_allow(hw, access, rights) && !key_denies(hw, access, rights);
+}
+
+static uint32_t denied_code(
+	const struct hw *hw, const struct hw_access *access, struct tlb_rights rights)
+{
+	return fault_code(access, X86_PF_P | (key_denies(hw, access, rights) ? X86_PF_PK : 0));
+}
+
 static void check_entry(struct hw *hw, uint64_t entry, unsigned level, uint64_t gva)
 {
 	uint64_t frame = entry & X86_PTE_FRAME;
 	bool leaf = level == 1 || (entry & X86_PTE_PS);
 	uint64_t reserved = 0;
 
+	/* Bits 62:52 are free in long mode only. */
+	if (hw->mode == UMBRA_SHADOW_PAE)
+		reserved |= 0x7ffull << 52;
 	if (level >= 4)
 		reserved |= X86_PTE_PS;
 	else if (level > 1 && leaf)
@@ -140,6 +170,16 @@ static void narrow(struct tlb_rights *rights, uint64_t entry)
 	rights->no_execute = rights->no_execute || (entry & X86_PTE_NX);
 }
 
+/* What counts in a leaf alone. SDM 3A "Determining the Memory Type Used to Access a Page". */
+static void take_leaf(struct walk *walk, uint64_t entry)
+{
+	uint64_t pat = walk->level == 1 ? X86_PTE_PAT_4K : X86_PTE_PAT_LARGE;
+
+	walk->rights.key = (entry & X86_PTE_PK) >> X86_PTE_PK_SHIFT & 15;
+	walk->rights.pat = (entry & pat ? 4u : 0) | (entry & X86_PTE_PCD ? 2u : 0) |
+			   (entry & X86_PTE_PWT ? 1u : 0);
+}
+
 static void remember_upper(struct hw *hw, struct rng *rng, const struct walk *walk, uint64_t gva)
 {
 	unsigned shift = level_shift(walk->level + 1);
@@ -166,8 +206,10 @@ static uint64_t *descend(struct hw *hw, struct rng *rng, struct walk *walk, uint
 		check_entry(hw, *entry, walk->level, gva);
 		if (!pdpte) {
 			narrow(&walk->rights, *entry);
-			if (walk->level == 1 || (*entry & X86_PTE_PS))
+			if (walk->level == 1 || (*entry & X86_PTE_PS)) {
+				take_leaf(walk, *entry);
 				return entry;
+			}
 			*entry |= X86_PTE_A;
 		}
 		walk->table = *entry & X86_PTE_FRAME;
@@ -207,7 +249,7 @@ static struct hw_result walk_tables(struct hw *hw, struct rng *rng, const struct
 		if (rng_percent(rng, 50))
 			*leaf |= X86_PTE_A;
 		return (struct hw_result){
-			.fault = true, .error_code = fault_code(access, X86_PF_P)};
+			.fault = true, .error_code = denied_code(hw, access, walk.rights)};
 	}
 	*leaf |= X86_PTE_A;
 	if (access->kind == UMBRA_WRITE)
@@ -215,7 +257,8 @@ static struct hw_result walk_tables(struct hw *hw, struct rng *rng, const struct
 	remember(hw, rng, &walk, access->gva, *leaf);
 	shift = level_shift(walk.level);
 	return (struct hw_result){.hpa = (*leaf & X86_PTE_FRAME & ~((1ull << shift) - 1)) |
-					 (access->gva & ((1ull << shift) - 1))};
+					 (access->gva & ((1ull << shift) - 1)),
+		.pat = walk.rights.pat};
 }
 
 struct hw_result hw_translate(struct hw *hw, struct rng *rng, const struct hw_access *access)
@@ -226,12 +269,13 @@ struct hw_result hw_translate(struct hw *hw, struct rng *rng, const struct hw_ac
 	if (cached && allowed(hw, access, cached->rights)) {
 		if (access->kind != UMBRA_WRITE || cached->dirty)
 			return (struct hw_result){
-				.hpa = cached->frame + (access->gva - cached->base)};
+				.hpa = cached->frame + (access->gva - cached->base),
+				.pat = cached->rights.pat};
 	} else if (cached && rng_percent(rng, 50)) {
 		/* A CPU may fault on remembered rights without looking at the tables again. */
 		tlb_fault(&hw->tlb, access->gva);
 		return (struct hw_result){
-			.fault = true, .error_code = fault_code(access, X86_PF_P)};
+			.fault = true, .error_code = denied_code(hw, access, cached->rights)};
 	}
 	result = walk_tables(hw, rng, access);
 	if (result.fault)

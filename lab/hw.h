@@ -24,6 +24,11 @@ struct hw {
 	uint64_t pdpte[4]; /* PAE: loaded at each entry to the guest */
 	bool smep;
 	bool smap;
+	bool pke; /* without effect but in 4-level and 5-level mode, as pks */
+	bool pks;
+	uint32_t pkru; /* the guest's own */
+	uint32_t pkrs;
+	bool stuck_pdptes;   /* sabotage: they are loaded only together with another root */
 	unsigned maxphyaddr; /* wider frames in a present entry are a bug of the library */
 };
 
@@ -31,14 +36,16 @@ struct hw_access {
 	uint64_t gva;
 	enum umbra_access kind;
 	bool supervisor; /* by privilege level, or implicitly */
-	bool implicit;   /* a supervisor access of user code, e.g. to the GDT */
+	bool implicit;   /* to the GDT and the like: what AC says does not count */
 	bool ac;         /* EFLAGS.AC */
+	bool disguised;  /* implicit, but CPL and AC say to the library that it may be explicit */
 };
 
 struct hw_result {
 	bool fault;
 	uint32_t error_code; /* fault */
 	uint64_t hpa;        /* no fault */
+	unsigned pat;        /* no fault: index into the PAT */
 };
 
 /* Enter the guest with @root in CR3; no flush. PAE loads the four PDPTEs. */

@@ -1,11 +1,11 @@
 # The hosted lab: build/lab/umbra-lab with sanitizers and assertions, build/lab/umbra-lab-fast without
 # sanitizers for soak runs. Both compile the library's sources with flags of their own.
 
--include lab/oracle.mk
+-include lab/oracle.mk lab/enum.mk
 
-LAB_SRCS := $(addprefix lab/, access.c check.c config.c fail.c gen.c gen_entry.c gen_os.c gen_random.c history.c \
-	host.c hw.c legal.c machine.c memory.c oracle.c queue.c report.c run.c sabotage.c shrink.c \
-	stale.c step.c suite.c tlb.c trace.c main.c)
+LAB_SRCS := $(addprefix lab/, access.c check.c check_regs.c config.c fail.c gen.c gen_entry.c gen_os.c \
+	gen_os_tables.c gen_random.c gen_regs.c gen_tables.c history.c host.c hw.c legal.c legal_search.c machine.c memory.c oracle.c paging.c \
+	queue.c report.c run.c sabotage.c shrink.c stale.c step.c suite.c tlb.c trace.c main.c)
 
 LAB_CFLAGS := -std=gnu11 -g -DUMBRA_DEBUG=1
 LAB_SAN    := -O1 -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
@@ -53,3 +53,5 @@ LAB_SEED    ?= 1000
 LAB_SECONDS ?= 600
 soak-lab: $(B)/lab/umbra-lab-fast
 	timeout $(LAB_SECONDS) $< --suite 1/1 --guests 1000000 --seed $(LAB_SEED); [ $$? -eq 124 ]
+
+-include lab/fuzz.mk

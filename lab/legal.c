@@ -1,15 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The search for a reason: could hardware with stale caches have done what was observed?
- *
- * The rules of one entry are the oracle's; what was in memory is the history's; how old a cached
- * entry may be is known to lab/stale.c. Here they meet. Almost every outcome is the one that memory
- * gives now, so that is tried first and the search is for the rest.
+ * The model's events and verdicts. Almost every outcome is the one that memory gives now, so that
+ * is tried first; the search (legal_search.h) is for the rest.
  */
 #include "lab/legal.h"
 
-#include "lab/history.h"
-#include "lab/stale.h"
+#include "lab/legal_search.h"
 
 #include <inttypes.h>
 #include <stdarg.h>
@@ -18,19 +14,6 @@
 
 enum {
 	DEFAULT_CHANGES = 1 << 20,
-	MAX_PATHS = 1024, /* ways to reach one level that differ in table or rights */
-};
-
-/* The way down to a table: the walk so far, and the earliest time at which it can have got there.
- * An earlier time allows whatever a later one does, so that alone is kept. */
-struct path {
-	struct oracle_walk walk;
-	uint64_t time;
-};
-
-struct paths {
-	unsigned n;
-	struct path path[MAX_PATHS];
 };
 
 struct vcpu {
@@ -45,241 +28,32 @@ struct legal {
 	unsigned n_vcpus;
 	struct vcpu *vcpus;
 	uint64_t undecided;
-	struct paths paths[2]; /* scratch: of this level and of the next */
+	struct search_paths paths[2]; /* scratch of searches */
 };
 
-struct search {
-	/* given */
-	struct legal *legal;
-	const struct legal_access *what;
-	const struct legal_outcome *observed;
-	bool want_ad;         /* all entries used must have A and D as the access needs */
-	const uint64_t *word; /* NULL, or collect in bits what the access may set in this word */
-	/* for the epoch at hand */
-	struct stale_epoch epoch;
-	struct oracle_cpu cpu; /* what->cpu with the epoch's root */
-	uint64_t began;
-	/* found */
-	bool found;
-	bool overflow; /* more than MAX_PATHS: the search was not complete */
-	uint64_t bits;
-};
-
-/* One value that the entry at a path's end has had. */
-struct candidate {
-	uint64_t slot;
-	uint64_t value;
-	uint64_t time;  /* earliest at which it can have been read on this path */
-	uint64_t until; /* when it was replaced */
-	bool current;   /* the access can have read it itself */
-};
-
-static const struct stale *stale_of(const struct search *search)
+static struct search new_search(
+	struct legal *legal, const struct legal_access *what, const struct legal_outcome *observed)
 {
-	return search->legal->vcpus[search->what->vcpu].stale;
-}
-
-static uint64_t later(uint64_t a, uint64_t b)
-{
-	return a > b ? a : b;
-}
-
-/* Can the complete translation by this leaf have been made at the candidate's time or after, and
- * still be there? */
-static bool may_be_cached(
-	const struct search *search, const struct oracle_walk *walk, const struct candidate *leaf)
-{
-	const struct stale_epoch *epoch = &search->epoch;
-	uint64_t dropped =
-		stale_page_since(stale_of(search), search->what->access.gva, walk->page_shift);
-	uint64_t made = later(leaf->time, dropped);
-
-	if (epoch->global_only && !walk->rights.global)
-		return false;
-	/* A drop at the time an epoch of this root ended came with its end, or after it. */
-	if (!epoch->global_only && dropped == epoch->to)
-		return false;
-	return made < leaf->until && made <= epoch->to;
-}
-
-static void try_leaf(
-	struct search *search, const struct oracle_walk *walk, const struct candidate *leaf)
-{
-	const struct oracle_access *access = &search->what->access;
-	const struct legal_outcome *observed = search->observed;
-	bool dirty = access->kind != ORACLE_WRITE || (leaf->value & ORACLE_D);
-	uint32_t error_code;
-
-	if (!leaf->current && !may_be_cached(search, walk, leaf))
-		return;
-	if (!oracle_permits(&search->cpu, access, &walk->rights, &error_code)) {
-		if (observed->outcome == ORACLE_PAGE_FAULT && observed->error_code == error_code)
-			search->found = true;
-		return;
-	}
-	if (observed->outcome != ORACLE_OK || observed->gpa != walk->gpa)
-		return;
-	/* To set D the leaf is read again, and it is the one in memory that gets it. */
-	if (dirty || (leaf->current && !search->want_ad))
-		search->found = true;
-	if (search->word && leaf->current && access->kind == ORACLE_WRITE &&
-		(leaf->slot & ~7ull) == *search->word)
-		search->bits |= ORACLE_D << (8 * (leaf->slot & 7));
-}
-
-static void add_path(struct search *search, const struct oracle_walk *walk, uint64_t time)
-{
-	struct paths *next = &search->legal->paths[walk->level & 1];
-
-	for (unsigned i = 0; i < next->n; i++) {
-		struct path *path = &next->path[i];
-
-		if (path->walk.table == walk->table &&
-			path->walk.rights.write == walk->rights.write &&
-			path->walk.rights.user == walk->rights.user &&
-			path->walk.rights.execute == walk->rights.execute) {
-			if (time < path->time)
-				path->time = time;
-			return;
-		}
-	}
-	if (next->n == MAX_PATHS) {
-		search->overflow = true;
-		return;
-	}
-	next->path[next->n++] = (struct path){.walk = *walk, .time = time};
-}
-
-static void try_candidate(
-	struct search *search, const struct path *path, const struct candidate *candidate)
-{
-	struct oracle_walk walk = path->walk;
-	enum oracle_step step =
-		oracle_advance(&search->cpu, &search->what->access, &walk, candidate->value);
-
-	if (step == ORACLE_STEP_FAULT) {
-		/* What is not present, or reserved, is never cached: only memory says so, now. */
-		if (candidate->current && search->observed->outcome == ORACLE_PAGE_FAULT &&
-			search->observed->error_code == walk.error_code)
-			search->found = true;
-		return;
-	}
-	if (search->want_ad && !(candidate->value & ORACLE_A))
-		return;
-	if (search->word && candidate->current && (candidate->slot & ~7ull) == *search->word)
-		search->bits |= ORACLE_A << (8 * (candidate->slot & 7));
-	if (step == ORACLE_STEP_LEAF)
-		try_leaf(search, &walk, candidate);
-	else
-		add_path(search, &walk, candidate->time);
-}
-
-/* Try each value that the entry at the end of @path has had in the epoch. */
-static void try_path(struct search *search, const struct path *path)
-{
-	const struct legal_access *what = search->what;
-	const struct stale_epoch *epoch = &search->epoch;
-	uint64_t slot = oracle_slot(&search->cpu, &what->access, &path->walk);
-	bool is_half = oracle_entry_bytes(&search->cpu) == 4;
-	uint64_t word = what->memory->read(what->memory->context, slot & ~7ull, 8);
-	struct history_version version = history_newest(search->legal->history, slot & ~7ull, word);
-
-	do {
-		struct candidate candidate = {
-			.slot = slot,
-			.value = version.value,
-			.time = later(path->time, version.since),
-			.until = version.until,
-			.current = epoch->live && version.until > search->began,
-		};
-
-		if (version.until <= path->time)
-			break;
-		if (is_half)
-			candidate.value = (candidate.value >> (8 * (slot & 7))) & UINT32_MAX;
-		/* An entry with A=0 is used by nobody but a walk that sets A: this access's. */
-		if (!(candidate.value & ORACLE_A)) {
-			if (!candidate.current)
-				continue;
-			candidate.time = later(candidate.time, search->began);
-		}
-		try_candidate(search, path, &candidate);
-	} while (history_older(search->legal->history, &version));
-}
-
-static bool is_done(const struct search *search)
-{
-	return search->found && !search->word;
-}
-
-static void search_epoch(struct search *search)
-{
-	const struct stale_root *root = search->epoch.root;
-	struct path start = {.time = search->epoch.from};
-	unsigned level;
-
-	search->cpu = *search->what->cpu;
-	search->cpu.cr3 = root->cr3;
-	for (unsigned i = 0; i < 4; i++)
-		search->cpu.pdpte[i] = root->pdpte[i];
-	if (root->mode != oracle_mode(&search->cpu))
-		return;
-	if (oracle_begin(&search->cpu, &search->what->access, &start.walk) != ORACLE_STEP_TABLE)
-		return;
-
-	level = start.walk.level;
-	search->legal->paths[level & 1].n = 0;
-	add_path(search, &start.walk, start.time);
-	for (; level > 0; level--) {
-		const struct paths *paths = &search->legal->paths[level & 1];
-
-		search->legal->paths[(level - 1) & 1].n = 0;
-		for (unsigned i = 0; i < paths->n && !is_done(search); i++)
-			try_path(search, &paths->path[i]);
-	}
-}
-
-/* Search the epochs, the live one first. */
-static void run_search(struct search *search)
-{
-	struct stale_epoch epochs[STALE_MAX_EPOCHS];
-	unsigned n = stale_epochs(stale_of(search), search->what->access.gva, epochs);
-
-	search->began = search->what->began;
-	if (search->began == 0)
-		search->began = history_time(search->legal->history);
-	for (unsigned i = 0; i < n && !is_done(search); i++) {
-		search->epoch = epochs[i];
-		search_epoch(search);
-	}
-}
-
-/* Was anything forgotten that could have explained the outcome? */
-static bool is_undecided(const struct search *search)
-{
-	const struct stale *stale = stale_of(search);
-	uint64_t oldest = later(
-		stale_full_flush(stale), stale_page_since(stale, search->what->access.gva, 12));
-
-	return search->overflow || history_forgotten(search->legal->history) > oldest ||
-	       stale_forgotten(stale) > oldest;
+	return (struct search){
+		.history = legal->history,
+		.stale = legal->vcpus[what->vcpu].stale,
+		.paths = legal->paths,
+		.what = what,
+		.observed = observed,
+	};
 }
 
 /* Can caches, or a path through them, explain @observed? */
 static bool is_explained(struct legal *legal, const struct legal_access *what,
 	const struct legal_outcome *observed, bool want_ad)
 {
-	struct search search = {
-		.legal = legal,
-		.what = what,
-		.observed = observed,
-		.want_ad = want_ad,
-	};
+	struct search search = new_search(legal, what, observed);
 
-	run_search(&search);
+	search.want_ad = want_ad;
+	search_run(&search);
 	if (search.found)
 		return true;
-	if (!is_undecided(&search))
+	if (!search_undecided(&search))
 		return false;
 	legal->undecided++;
 	return true;
@@ -289,17 +63,13 @@ static bool is_explained(struct legal *legal, const struct legal_access *what,
 static bool may_set(struct legal *legal, const struct legal_access *what,
 	const struct legal_outcome *observed, uint64_t gpa, uint64_t set)
 {
-	struct search search = {
-		.legal = legal,
-		.what = what,
-		.observed = observed,
-		.word = &gpa,
-	};
+	struct search search = new_search(legal, what, observed);
 
-	run_search(&search);
+	search.word = &gpa;
+	search_run(&search);
 	if (!(set & ~search.bits))
 		return true;
-	if (!is_undecided(&search))
+	if (!search_undecided(&search))
 		return false;
 	legal->undecided++;
 	return true;
@@ -318,12 +88,18 @@ static struct stale_root root_of(const struct oracle_cpu *cpu)
 	return root;
 }
 
+static unsigned pcid_of(const struct oracle_cpu *cpu)
+{
+	return cpu->cr4 & ORACLE_CR4_PCIDE ? cpu->cr3 & 0xfff : 0;
+}
+
 static bool is_loaded(const struct vcpu *vcpu, const struct oracle_cpu *cpu)
 {
 	const struct stale_root *loaded = stale_root(vcpu->stale);
 	struct stale_root root = root_of(cpu);
 
-	if (!loaded || loaded->mode != root.mode || loaded->cr3 != root.cr3)
+	if (!loaded || loaded->mode != root.mode || loaded->cr3 != root.cr3 ||
+		stale_pcid(vcpu->stale) != pcid_of(cpu))
 		return false;
 	for (unsigned i = 0; i < 4; i++) {
 		if (loaded->pdpte[i] != root.pdpte[i])
@@ -343,13 +119,16 @@ __attribute__((format(printf, 2, 3))) static bool refuse(
 	return false;
 }
 
-static void print_outcome(
-	char *text, size_t n_bytes, enum oracle_outcome outcome, uint64_t gpa, uint32_t error_code)
+static void print_outcome(char *text, size_t n_bytes, const struct legal_outcome *outcome)
 {
-	if (outcome == ORACLE_OK)
-		snprintf(text, n_bytes, "gpa=%#" PRIx64, gpa);
-	else if (outcome == ORACLE_PAGE_FAULT)
-		snprintf(text, n_bytes, "#PF code=%#x", (unsigned)error_code);
+	if (outcome->outcome == ORACLE_OK && outcome->is_gpa)
+		snprintf(text, n_bytes, "memory of some kind");
+	else if (outcome->outcome == ORACLE_OK && outcome->typed)
+		snprintf(text, n_bytes, "gpa=%#" PRIx64 " pat=%u", outcome->gpa, outcome->pat);
+	else if (outcome->outcome == ORACLE_OK)
+		snprintf(text, n_bytes, "gpa=%#" PRIx64, outcome->gpa);
+	else if (outcome->outcome == ORACLE_PAGE_FAULT)
+		snprintf(text, n_bytes, "#PF code=%#x", (unsigned)outcome->error_code);
 	else
 		snprintf(text, n_bytes, "not canonical");
 }
@@ -358,10 +137,15 @@ static bool refuse_outcome(struct legal_why *why, const struct legal_access *wha
 	const struct legal_outcome *observed, const struct oracle_result *now)
 {
 	static const char *const kinds[] = {"read", "write", "fetch"};
+	const struct legal_outcome memory = {.outcome = now->outcome,
+		.gpa = now->gpa,
+		.error_code = now->error_code,
+		.typed = observed->typed,
+		.pat = now->rights.pat};
 	char seen[64], expected[64];
 
-	print_outcome(seen, sizeof(seen), observed->outcome, observed->gpa, observed->error_code);
-	print_outcome(expected, sizeof(expected), now->outcome, now->gpa, now->error_code);
+	print_outcome(seen, sizeof(seen), observed);
+	print_outcome(expected, sizeof(expected), &memory);
 	return refuse(why,
 		"vcpu %u %s%s %s of gva=%#" PRIx64 ": observed %s, memory gives %s, "
 		"and no cached entry explains it",
@@ -375,7 +159,8 @@ static bool matches(const struct oracle_result *now, const struct legal_outcome 
 	if (now->outcome != observed->outcome)
 		return false;
 	if (now->outcome == ORACLE_OK)
-		return now->gpa == observed->gpa;
+		return legal_is_gpa(observed, now->gpa) &&
+		       (!observed->typed || now->rights.pat == observed->pat);
 	return now->outcome != ORACLE_PAGE_FAULT || now->error_code == observed->error_code;
 }
 
@@ -426,17 +211,11 @@ void legal_note_write(struct legal *legal, uint64_t gpa, uint64_t before, uint64
 		history_write(legal->history, gpa, before);
 }
 
-void legal_flush(
-	struct legal *legal, unsigned vcpu, enum legal_flush kind, const struct oracle_cpu *after)
+/* What ended before the last full flush of every vCPU is needed no more. */
+static void prune(struct legal *legal)
 {
-	uint64_t now = history_time(legal->history);
-	struct stale_root root = root_of(after);
-	uint64_t oldest = now;
+	uint64_t oldest = history_time(legal->history);
 
-	settle_fault(&legal->vcpus[vcpu]);
-	stale_flush(legal->vcpus[vcpu].stale, &root, kind == LEGAL_FLUSH_KEEP_GLOBAL, now);
-	if (kind == LEGAL_FLUSH_KEEP_GLOBAL)
-		return;
 	for (unsigned i = 0; i < legal->n_vcpus; i++) {
 		const struct stale *stale = legal->vcpus[i].stale;
 
@@ -446,10 +225,51 @@ void legal_flush(
 	history_prune(legal->history, oldest);
 }
 
+void legal_flush(
+	struct legal *legal, unsigned vcpu, enum legal_flush kind, const struct oracle_cpu *after)
+{
+	static const enum stale_keep keeps[] = {
+		[LEGAL_FLUSH_NOTHING] = STALE_KEEP_ALL,
+		[LEGAL_FLUSH_KEEP_GLOBAL] = STALE_KEEP_GLOBAL,
+		[LEGAL_FLUSH_ALL] = STALE_KEEP_NONE,
+	};
+	struct stale_root root = root_of(after);
+
+	settle_fault(&legal->vcpus[vcpu]);
+	stale_load(legal->vcpus[vcpu].stale, &root, pcid_of(after), keeps[kind],
+		history_time(legal->history));
+	if (kind == LEGAL_FLUSH_ALL)
+		prune(legal);
+}
+
 void legal_invlpg(struct legal *legal, unsigned vcpu, uint64_t gva)
 {
 	settle_fault(&legal->vcpus[vcpu]);
 	stale_invlpg(legal->vcpus[vcpu].stale, gva, history_time(legal->history));
+}
+
+void legal_invpcid(
+	struct legal *legal, unsigned vcpu, enum legal_invpcid type, unsigned pcid, uint64_t gva)
+{
+	struct stale *stale = legal->vcpus[vcpu].stale;
+	uint64_t now = history_time(legal->history);
+
+	settle_fault(&legal->vcpus[vcpu]);
+	switch (type) {
+	case LEGAL_INVPCID_ADDRESS:
+		stale_drop_address(stale, pcid, gva, now);
+		break;
+	case LEGAL_INVPCID_CONTEXT:
+		stale_drop_context(stale, pcid, now);
+		break;
+	case LEGAL_INVPCID_ALL:
+		stale_drop_all(stale, now);
+		prune(legal);
+		break;
+	case LEGAL_INVPCID_ALL_BUT_GLOBAL:
+		stale_drop_contexts(stale, now);
+		break;
+	}
 }
 
 uint64_t legal_time(const struct legal *legal)

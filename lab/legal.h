@@ -15,12 +15,15 @@
  *   root, to set D: its leaf is memory's present one.
  * - A fault because of cached rights, or a cached table, that memory no longer has is legal, but it
  *   drops what is cached for its address: the next access there sees memory.
- * - INVLPG drops the page's complete translations, global ones too, and all partial translations.
- * - Global complete translations survive a load of CR3 while CR4.PGE is on.
+ * - What is cached belongs to the PCID that was current and is used under that PCID only, but for
+ *   global complete translations, which are used under all.
+ * - INVLPG drops the page's complete translations of the current PCID and global ones, and all
+ *   partial translations of that PCID.
+ * - Global complete translations survive a load of CR3 while CR4.PGE is on, and INVPCID of all
+ * types but one.
  *
- * Not modelled: PCIDs (each load of CR3 drops what is not global), and the rights that changed with
- * a write of EFER or CR4 without a flush (the present registers judge cached entries). Not for
- * several threads at once.
+ * Not modelled: the rights that changed with a write of EFER or CR4 without a flush (the present
+ * registers judge cached entries). Not for several threads at once.
  */
 #ifndef LAB_LEGAL_H
 #define LAB_LEGAL_H
@@ -34,11 +37,22 @@
 struct legal;
 
 enum legal_flush {
-	/* CR3 was loaded while CR4.PGE was on: all but global translations. */
+	/* CR3 was loaded with its no-flush bit, or PDPTEs without CR3: nothing. */
+	LEGAL_FLUSH_NOTHING,
+	/* CR3 was loaded while CR4.PGE or CR4.PCIDE was on: of its PCID all but global
+	 * translations. */
 	LEGAL_FLUSH_KEEP_GLOBAL,
-	/* CR3 was loaded while CR4.PGE was off; or CR0.PG, CR4 or EFER changed how tables are
-	 * read. */
+	/* CR3 was loaded while both were off; or CR0.PG, CR4 or EFER changed how tables are read.
+	 */
 	LEGAL_FLUSH_ALL,
+};
+
+/* The types of INVPCID by their numbers. SDM 2 "INVPCID". */
+enum legal_invpcid {
+	LEGAL_INVPCID_ADDRESS = 0,
+	LEGAL_INVPCID_CONTEXT = 1,
+	LEGAL_INVPCID_ALL = 2,
+	LEGAL_INVPCID_ALL_BUT_GLOBAL = 3,
 };
 
 /* One access. Memory is as it stands after the access has set A and D, and, if it is a write,
@@ -54,9 +68,19 @@ struct legal_access {
 
 struct legal_outcome {
 	enum oracle_outcome outcome;
-	uint64_t gpa;        /* of ORACLE_OK: of the byte accessed */
+	uint64_t gpa; /* of ORACLE_OK: of the byte accessed */
+	/* of ORACLE_OK: not NULL: nobody knows @gpa, but it is one that this accepts */
+	bool (*is_gpa)(uint64_t gpa);
 	uint32_t error_code; /* of ORACLE_PAGE_FAULT */
+	bool typed;          /* of ORACLE_OK: @pat is known */
+	uint8_t pat;         /* index into the PAT that decided about the memory type */
 };
+
+/* Is @gpa where @outcome, an ORACLE_OK, went? */
+static inline bool legal_is_gpa(const struct legal_outcome *outcome, uint64_t gpa)
+{
+	return outcome->is_gpa ? outcome->is_gpa(gpa) : outcome->gpa == gpa;
+}
 
 /* A change of the aligned 8-byte word at @gpa. */
 struct legal_change {
@@ -87,6 +111,10 @@ void legal_note_write(struct legal *legal, uint64_t gpa, uint64_t before, uint64
 void legal_flush(
 	struct legal *legal, unsigned vcpu, enum legal_flush kind, const struct oracle_cpu *after);
 void legal_invlpg(struct legal *legal, unsigned vcpu, uint64_t gva);
+
+/* INVPCID of @pcid (types ADDRESS and CONTEXT) and @gva (ADDRESS; in the mode's width). */
+void legal_invpcid(
+	struct legal *legal, unsigned vcpu, enum legal_invpcid type, unsigned pcid, uint64_t gva);
 
 /* Table changes so far. */
 uint64_t legal_time(const struct legal *legal);

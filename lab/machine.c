@@ -28,7 +28,7 @@ static void create_vm(struct machine *machine)
 	struct umbra_config umbra = {
 		.policy = machine->policy,
 		.max_vcpus = config->vcpus,
-		.maxphyaddr = MACHINE_MAXPHYADDR,
+		.maxphyaddr = config->maxphyaddr,
 		.no_1g = config->no_1g,
 		.tables = machine->memory.tables,
 		.tables_hpa = MEMORY_TABLES_HFN << X86_PAGE_SHIFT,
@@ -79,6 +79,7 @@ static void create_vcpus(struct machine *machine)
 		vcpu->hw.memory = &machine->memory;
 		vcpu->hw.fail = machine->fail;
 		vcpu->hw.maxphyaddr = MACHINE_MAXPHYADDR;
+		vcpu->hw.stuck_pdptes = machine->config.sabotage == LAB_SABOTAGE_STUCK_PDPTES;
 		machine_enter(vcpu);
 	}
 }
@@ -115,10 +116,10 @@ void machine_enter(struct machine_vcpu *vcpu)
 
 bool machine_linear(const struct machine_vcpu *vcpu, uint64_t gva, uint64_t *linear)
 {
-	bool long_mode = (vcpu->regs.cr0 & X86_CR0_PG) && (vcpu->regs.efer & X86_EFER_LMA);
+	enum paging mode = paging_of(&vcpu->regs);
 
-	*linear = long_mode ? gva : (uint32_t)gva;
-	return !long_mode || (uint64_t)((int64_t)(gva << 16) >> 16) == gva;
+	*linear = paging_canonical(mode, gva);
+	return !paging_is_long(mode) || *linear == gva;
 }
 
 void machine_audit(struct machine *machine)
@@ -131,16 +132,19 @@ void machine_audit(struct machine *machine)
 		lab_fail(machine->fail, "audit: I%u is broken: %s", broken, why);
 }
 
-/* The CPU's own state for paging follows the guest's; unpaged guests run without SMEP and SMAP. */
+/* The CPU's own state for paging follows the guest's; unpaged guests run without what denies
+ * anything. */
 static void set_hw_regs(struct machine_vcpu *vcpu)
 {
-	bool paged = vcpu->regs.cr0 & X86_CR0_PG;
+	uint64_t cr4 = vcpu->regs.cr0 & X86_CR0_PG ? vcpu->regs.cr4 : 0;
 
-	vcpu->hw.smep = paged && (vcpu->regs.cr4 & X86_CR4_SMEP);
-	vcpu->hw.smap = paged && (vcpu->regs.cr4 & X86_CR4_SMAP);
+	vcpu->hw.smep = cr4 & X86_CR4_SMEP;
+	vcpu->hw.smap = cr4 & X86_CR4_SMAP;
+	vcpu->hw.pke = cr4 & X86_CR4_PKE;
+	vcpu->hw.pks = cr4 & X86_CR4_PKS;
 }
 
-/* Did the library take the new registers? If not, it must have been right. */
+/* Did the library take what the guest wrote, as a processor would (@legal)? */
 static bool accepted(struct machine *machine, enum umbra_outcome outcome,
 	const struct umbra_exit *out, bool legal)
 {
@@ -150,21 +154,24 @@ static bool accepted(struct machine *machine, enum umbra_outcome outcome,
 		lab_fail(machine->fail, "a register write ends with outcome %d", (int)outcome);
 	if (refused == legal)
 		lab_fail(machine->fail, "a register write is %s", legal ? "refused" : "taken");
+	machine->counts.refused += refused;
 	machine->last.seen = refused ? MACHINE_SEEN_GP : MACHINE_SEEN_MEMORY;
 	return !refused;
 }
 
+/* MOV to CR3: has 32 bits outside of long mode. SDM 2 "MOV - Move to/from Control Registers". */
 static void step_cr3(struct machine *machine, struct machine_vcpu *vcpu, const struct step *step)
 {
-	struct umbra_paging_regs regs = vcpu->regs;
+	bool wide = paging_is_long(paging_of(&vcpu->regs));
+	uint64_t cr3 = wide ? step->value : (uint32_t)step->value;
 	struct umbra_exit out = {0};
-	enum umbra_outcome outcome = umbra_load_cr3(vcpu->umbra, step->value, &out);
+	enum umbra_outcome outcome = umbra_load_cr3(vcpu->umbra, cr3, &out);
 
-	regs.cr3 = step->value;
-	if (!accepted(machine, outcome, &out, check_regs_legal(&machine->check, &regs)))
+	if (!accepted(machine, outcome, &out, check_load_cr3(&machine->check, step->vcpu, cr3)))
 		return;
-	vcpu->regs = regs;
-	check_load_cr3(&machine->check, step->vcpu, step->value);
+	vcpu->regs.cr3 = cr3;
+	if (vcpu->regs.cr4 & X86_CR4_PCIDE)
+		vcpu->regs.cr3 &= ~(1ull << 63);
 }
 
 static void step_regs(struct machine *machine, struct machine_vcpu *vcpu, const struct step *step)
@@ -173,22 +180,42 @@ static void step_regs(struct machine *machine, struct machine_vcpu *vcpu, const 
 	struct umbra_exit out = {0};
 	enum umbra_outcome outcome = umbra_set_paging_regs(vcpu->umbra, &regs, &out);
 
-	if (!accepted(machine, outcome, &out, check_regs_legal(&machine->check, &regs)))
+	if (!accepted(machine, outcome, &out, check_set_regs(&machine->check, step->vcpu, &regs)))
 		return;
 	vcpu->regs = regs;
 	set_hw_regs(vcpu);
-	check_set_regs(&machine->check, step->vcpu, &regs);
 }
 
-/* INVLPG of an address that is not canonical does nothing. SDM 2A "INVLPG". */
+static void step_invpcid(
+	struct machine *machine, struct machine_vcpu *vcpu, const struct step *step)
+{
+	const struct umbra_invpcid descriptor = {step->pcid, step->gva};
+	struct umbra_exit out = {0};
+	enum umbra_outcome outcome = umbra_invpcid(vcpu->umbra, step->type, &descriptor, &out);
+	bool legal = check_invpcid(&machine->check, step->vcpu, step->type, step->pcid, step->gva);
+
+	accepted(machine, outcome, &out, legal);
+}
+
+/* WRPKRU, and WRMSR to IA32_PKRS: the guest does not leave the CPU for them. */
+static void step_keys(struct machine *machine, struct machine_vcpu *vcpu, const struct step *step)
+{
+	if (step->kind == STEP_PKRU)
+		vcpu->hw.pkru = (uint32_t)step->value;
+	else
+		vcpu->hw.pkrs = (uint32_t)step->value;
+	check_set_keys(&machine->check, step->vcpu, vcpu->hw.pkru, vcpu->hw.pkrs);
+}
+
+/* INVLPG of an address that is not canonical does nothing. SDM 2 "INVLPG". The library is told as
+ * it is. */
 static void step_invlpg(struct machine *machine, struct machine_vcpu *vcpu, const struct step *step)
 {
 	uint64_t linear;
 
-	if (!machine_linear(vcpu, step->gva, &linear))
-		return;
-	umbra_invlpg(vcpu->umbra, linear);
-	check_invlpg(&machine->check, step->vcpu, linear);
+	umbra_invlpg(vcpu->umbra, step->gva);
+	if (machine_linear(vcpu, step->gva, &linear))
+		check_invlpg(&machine->check, step->vcpu, linear);
 }
 
 static void step_poke(struct machine *machine, struct machine_vcpu *vcpu, const struct step *step)
@@ -235,10 +262,15 @@ static void do_event(struct machine *machine, struct machine_vcpu *vcpu, const s
 	case STEP_POLICY:
 		step_policy(machine, step);
 		break;
+	case STEP_INVPCID:
+		step_invpcid(machine, vcpu, step);
+		break;
 	case STEP_LOAD:
 	case STEP_STORE:
 	case STEP_FETCH:
 	case STEP_SPECULATE:
+	case STEP_PKRU:
+	case STEP_PKRS:
 		break;
 	}
 	machine_enter(vcpu);
@@ -264,6 +296,10 @@ void machine_step(struct machine *machine, const struct step *step)
 	case STEP_SPECULATE:
 		if (machine_linear(vcpu, step->gva, &linear))
 			hw_speculate(&vcpu->hw, &machine->rng, linear);
+		break;
+	case STEP_PKRU:
+	case STEP_PKRS:
+		step_keys(machine, vcpu, step);
 		break;
 	default:
 		do_event(machine, vcpu, step);

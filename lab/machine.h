@@ -16,11 +16,12 @@
 #include "lab/fail.h"
 #include "lab/hw.h"
 #include "lab/memory.h"
+#include "lab/paging.h"
 #include "lab/rng.h"
 #include "lab/step.h"
 #include "umbra/umbra.h"
 
-/* Guest-physical address width of the lab's processor. */
+/* Physical address width of the lab's processor itself; the guest's is the run's. */
 #define MACHINE_MAXPHYADDR 40u
 
 struct machine_vcpu {
@@ -35,10 +36,13 @@ struct machine_counts {
 	uint64_t accesses; /* checked */
 	uint64_t translated;
 	uint64_t absent;
-	uint64_t not_present; /* page faults that the guest saw, by error code: P=0 */
-	uint64_t denied;      /* P=1 */
-	uint64_t reserved;    /* RSVD=1 */
-	uint64_t exits;       /* page faults of the hardware */
+	uint64_t not_present;           /* page faults that the guest saw, by error code: P=0 */
+	uint64_t denied;                /* P=1 */
+	uint64_t reserved;              /* RSVD=1 */
+	uint64_t keys;                  /* PK=1 */
+	uint64_t refused;               /* what the guest wrote to registers and got #GP for */
+	uint64_t in_mode[PAGING_COUNT]; /* checked accesses, by the guest's mode */
+	uint64_t exits;                 /* page faults of the hardware */
 	uint64_t emulated;
 	uint64_t unshadowed;
 	uint64_t flushes;

@@ -238,11 +238,14 @@ static int run_suite(const struct options *options, struct report *report)
 	int status = 0;
 
 	for (uint64_t i = 0; i < options->guests && status == 0; i++) {
-		for (unsigned row = options->part - 1; suite_row(row); row += options->n_parts) {
+		char text[LAB_CONFIG_BYTES];
+
+		for (unsigned row = options->part - 1; suite_row(row, text);
+			row += options->n_parts) {
 			struct lab_config config = options->config;
 			char why[256];
 
-			if (!lab_config_parse(&config, suite_row(row), why, sizeof(why)))
+			if (!lab_config_parse(&config, text, why, sizeof(why)))
 				usage_error(why);
 			config.seed = options->config.seed + i * 1000 + row;
 			if (options->steps_given)
@@ -253,16 +256,19 @@ static int run_suite(const struct options *options, struct report *report)
 	return status;
 }
 
-/* Run guests of both kinds, damaged in the way of @kind, until one is found out. */
+/* Run guests of both kinds, of one mode and of all, damaged in the way of @kind, until one is found
+ * out. */
 static void run_damaged(
 	const struct options *options, enum lab_sabotage kind, struct run_result *result)
 {
-	for (unsigned i = 0; i < 12; i++) {
+	for (unsigned i = 0; i < 24; i++) {
 		struct lab_config config = options->config;
 
 		config.sabotage = kind;
 		config.seed += i;
 		config.guest = i % 2 ? LAB_GUEST_OS : LAB_GUEST_RANDOM;
+		if (i % 4 >= 2)
+			config.mode = LAB_MODE_MIXED;
 		report_running(&config, NULL);
 		run_guest(&config, NULL, result);
 		if (result->failed)

@@ -17,19 +17,20 @@
 
 /* SDM 3A "Control Registers" and "Extended Feature Enable Register"; APM 2 "System-Control
  * Registers". */
-#define ORACLE_CR0_PE   (1ull << 0)
-#define ORACLE_CR0_WP   (1ull << 16)
-#define ORACLE_CR0_PG   (1ull << 31)
-#define ORACLE_CR4_PSE  (1ull << 4)
-#define ORACLE_CR4_PAE  (1ull << 5)
-#define ORACLE_CR4_PGE  (1ull << 7)
-#define ORACLE_CR4_LA57 (1ull << 12)
-#define ORACLE_CR4_SMEP (1ull << 20)
-#define ORACLE_CR4_SMAP (1ull << 21)
-#define ORACLE_CR4_PKE  (1ull << 22)
-#define ORACLE_CR4_PKS  (1ull << 24)
-#define ORACLE_EFER_LME (1ull << 8)
-#define ORACLE_EFER_NXE (1ull << 11)
+#define ORACLE_CR0_PE    (1ull << 0)
+#define ORACLE_CR0_WP    (1ull << 16)
+#define ORACLE_CR0_PG    (1ull << 31)
+#define ORACLE_CR4_PSE   (1ull << 4)
+#define ORACLE_CR4_PAE   (1ull << 5)
+#define ORACLE_CR4_PGE   (1ull << 7)
+#define ORACLE_CR4_LA57  (1ull << 12)
+#define ORACLE_CR4_PCIDE (1ull << 17)
+#define ORACLE_CR4_SMEP  (1ull << 20)
+#define ORACLE_CR4_SMAP  (1ull << 21)
+#define ORACLE_CR4_PKE   (1ull << 22)
+#define ORACLE_CR4_PKS   (1ull << 24)
+#define ORACLE_EFER_LME  (1ull << 8)
+#define ORACLE_EFER_NXE  (1ull << 11)
 
 /* SDM 3A "Page-Fault Exceptions"; APM 2 "#PF - Page-Fault Exception (Vector 14)". */
 #define ORACLE_PF_P    (1u << 0)

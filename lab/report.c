@@ -105,9 +105,14 @@ void report_end(const struct report *report)
 		report->runs, counts->steps, counts->accesses, seconds);
 	printf("  accesses: %" PRIu64 " memory, %" PRIu64 " emulated, %" PRIu64
 	       " absent; faults: %" PRIu64 " not present, %" PRIu64 " denied, %" PRIu64
-	       " reserved\n",
+	       " reserved, %" PRIu64 " by keys\n",
 		counts->translated, counts->emulated, counts->absent, counts->not_present,
-		counts->denied, counts->reserved);
+		counts->denied, counts->reserved, counts->keys);
+	printf("  modes: %" PRIu64 " unpaged, %" PRIu64 " 2-level, %" PRIu64 " PAE, %" PRIu64
+	       " 4-level, %" PRIu64 " 5-level; %" PRIu64 " registers refused\n",
+		counts->in_mode[PAGING_UNPAGED], counts->in_mode[PAGING_2LEVEL],
+		counts->in_mode[PAGING_PAE], counts->in_mode[PAGING_4LEVEL],
+		counts->in_mode[PAGING_5LEVEL], counts->refused);
 	printf("  machine: %" PRIu64 " page-fault exits, %" PRIu64 " flushes, %" PRIu64
 	       " given up, %" PRIu64 " audits, %" PRIu64 " undecided\n",
 		counts->exits, counts->flushes, counts->unshadowed, counts->audits,

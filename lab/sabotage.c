@@ -36,6 +36,11 @@ void sabotage_step(struct machine *machine)
 		if (entry)
 			*entry ^= X86_PAGE_SIZE;
 		break;
+	case LAB_SABOTAGE_WRONG_KEY:
+		entry = pick_entry(machine, X86_PTE_P | X86_PTE_D, X86_PTE_PS);
+		if (entry)
+			*entry ^= 1ull << X86_PTE_PK_SHIFT;
+		break;
 	default:
 		break;
 	}

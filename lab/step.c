@@ -20,6 +20,8 @@ enum field {
 	FIELD_CR3,
 	FIELD_CR4,
 	FIELD_EFER,
+	FIELD_TYPE,
+	FIELD_PCID,
 	N_FIELDS,
 };
 
@@ -42,6 +44,8 @@ static const struct field_row field_rows[N_FIELDS] = {
 	[FIELD_CR3] = {"cr3", offsetof(struct step, cr3), false},
 	[FIELD_CR4] = {"cr4", offsetof(struct step, cr4), false},
 	[FIELD_EFER] = {"efer", offsetof(struct step, efer), false},
+	[FIELD_TYPE] = {"type", offsetof(struct step, type), false},
+	[FIELD_PCID] = {"pcid", offsetof(struct step, pcid), false},
 };
 
 #define BIT(field)    (1u << (field))
@@ -63,6 +67,9 @@ static const struct kind_row kinds[] = {
 	[STEP_POKE] = {"poke", BIT(FIELD_GPA) | BIT(FIELD_BYTES) | BIT(FIELD_VALUE)},
 	[STEP_UNSHADOW] = {"unshadow", BIT(FIELD_GPA)},
 	[STEP_POLICY] = {"policy", 0},
+	[STEP_INVPCID] = {"invpcid", BIT(FIELD_TYPE) | BIT(FIELD_PCID) | BIT(FIELD_GVA)},
+	[STEP_PKRU] = {"pkru", BIT(FIELD_VALUE)},
+	[STEP_PKRS] = {"pkrs", BIT(FIELD_VALUE)},
 };
 
 #define N_KINDS (sizeof(kinds) / sizeof(kinds[0]))
@@ -133,10 +140,6 @@ static bool check_ranges(const struct step *step, const char **why)
 	}
 	if (step->cpl > 3) {
 		*why = "cpl must be 0 to 3";
-		return false;
-	}
-	if (step->implicit && step->cpl != 3) {
-		*why = "implicit needs cpl=3";
 		return false;
 	}
 	return true;

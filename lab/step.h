@@ -26,6 +26,9 @@ enum step_kind {
 	STEP_POKE,      /* the host stores @value at @gpa for the guest */
 	STEP_UNSHADOW,  /* the embedder gives @gpa up as a table, unasked */
 	STEP_POLICY,    /* the policy changes to the run's, altered by @policy */
+	STEP_INVPCID,   /* INVPCID of @type, @pcid, @gva */
+	STEP_PKRU,      /* WRPKRU of @value */
+	STEP_PKRS,      /* WRMSR of @value to IA32_PKRS */
 };
 
 /* Numbers are all of one type, so that step.c can describe them in a table. */
@@ -38,12 +41,14 @@ struct step {
 	uint64_t bytes; /* 1 to 8, within a page */
 	uint64_t value;
 	uint64_t cpl;      /* 0 to 3 */
-	uint64_t implicit; /* not 0: a supervisor access although cpl is 3 */
+	uint64_t implicit; /* not 0: an implicit supervisor access, whatever cpl is */
 	uint64_t ac;       /* not 0: EFLAGS.AC is set */
 	uint64_t cr0;
 	uint64_t cr3;
 	uint64_t cr4;
 	uint64_t efer;
+	uint64_t type;
+	uint64_t pcid;   /* the descriptor's first quadword */
 	char policy[96]; /* no spaces */
 };
 

@@ -3,54 +3,89 @@
 #include "lab/suite.h"
 
 #include <stddef.h>
+#include <stdio.h>
 
-/* Kinds of rows; each takes about the same time. */
-#define MAIN "steps=15000 audit=1 pool=64 "
-#define EACH "steps=60000 audit=50 pool=128 "
-#define TINY "steps=60000 audit=50 pool=64 "
+#define COUNT(array) ((unsigned)(sizeof(array) / sizeof((array)[0])))
 
-static const char *const rows[] = {
-	/* The main ones: the audit after every step, the smallest pool. */
-	MAIN "guest=random policy=",
-	MAIN "guest=os policy=",
-	MAIN "guest=random mode=mixed policy=oos=all",
-	MAIN "guest=random mode=unpaged absent_page=on policy=",
-	/* Each optimisation by itself against the default. */
-	EACH "guest=random policy=cache=off",
-	EACH "guest=os policy=cache=off",
-	EACH "guest=random policy=large=off",
-	EACH "guest=os policy=large=off",
-	EACH "guest=random policy=emulate=off",
-	EACH "guest=os policy=emulate=off",
-	EACH "guest=random policy=oos=off",
-	EACH "guest=os policy=oos=off",
-	EACH "guest=random policy=oos=all",
-	EACH "guest=os policy=oos=all",
-	EACH "guest=random policy=sticky=0",
-	EACH "guest=os policy=sticky=1000",
-	EACH "guest=random policy=prefetch=0",
-	EACH "guest=os policy=prefetch=0",
-	EACH "guest=random policy=prefetch=512",
-	EACH "guest=os policy=prefetch=512",
-	TINY "guest=random policy=replace=fifo",
-	TINY "guest=os policy=replace=fifo",
-	/* Everything off, and everything at its most. */
-	EACH "guest=random policy=cache=off,large=off,emulate=off,oos=off,prefetch=0",
-	TINY "guest=os policy=large=off,emulate=off,oos=off,prefetch=0,replace=fifo",
-	TINY "guest=random absent_page=on policy=oos=all,sticky=1000,prefetch=512",
-	TINY "guest=os absent_page=on policy=oos=all,sticky=1000,prefetch=512",
-	/* Other processors and modes. */
-	TINY "guest=random absent_page=on no_1g=on policy=oos=all,large=off",
-	TINY "guest=random mode=mixed no_1g=on policy=prefetch=512",
-	EACH "guest=random mode=mixed absent_page=on policy=cache=off,oos=all",
-	TINY "guest=random mode=unpaged policy=large=off",
+/* The audit after every step, the smallest pool. */
+#define CLOSE "steps=5000 audit=1 pool=64 "
+#define LONG  "steps=40000 audit=100 "
+
+static const char *const single_rows[] = {
+	CLOSE "guest=random mode=unpaged absent_page=on policy=",
+	CLOSE "guest=random mode=2level policy=",
+	CLOSE "guest=random mode=pae policy=",
+	CLOSE "guest=random mode=4level policy=",
+	CLOSE "guest=random mode=5level policy=",
+	CLOSE "guest=random mode=mixed policy=oos=all",
+	CLOSE "guest=os mode=mixed policy=",
+	LONG "guest=random mode=unpaged pool=128 policy=large=off",
+	LONG "guest=random mode=unpaged pool=64 maxphyaddr=36 policy=prefetch=0",
 	/* Several vCPUs, which share tables in different modes. */
-	TINY "guest=random vcpus=2 policy=",
-	EACH "guest=random vcpus=3 mode=mixed policy=oos=all,prefetch=8",
-	EACH "guest=random vcpus=2 policy=oos=off,emulate=off",
+	LONG "guest=random vcpus=2 pool=64 policy=",
+	LONG "guest=random vcpus=2 pool=128 policy=oos=off,emulate=off",
+	LONG "guest=random vcpus=2 mode=2level pool=128 policy=oos=all",
+	LONG "guest=random vcpus=2 mode=pae pool=64 policy=",
+	LONG "guest=random vcpus=3 mode=mixed pool=128 policy=oos=all,prefetch=8",
+	LONG "guest=random vcpus=4 mode=mixed pool=256 policy=",
 };
 
-const char *suite_row(unsigned index)
+/* All of these with all of the next. */
+static const char *const policies[] = {
+	"",
+	/* Each optimisation by itself against the default. */
+	"cache=off",
+	"large=off",
+	"emulate=off",
+	"oos=off",
+	"oos=all",
+	"sticky=0",
+	"sticky=1000",
+	"prefetch=0",
+	"prefetch=512",
+	"replace=fifo",
+	/* Everything off, and everything at its most. */
+	"cache=off,large=off,emulate=off,oos=off,prefetch=0",
+	"large=off,emulate=off,oos=off,prefetch=0,replace=fifo",
+	"oos=all,sticky=1000,prefetch=512",
+};
+
+static const char *const guests[] = {
+	"guest=random mode=2level",
+	"guest=random mode=pae",
+	"guest=random mode=4level",
+	"guest=random mode=5level",
+	"guest=random mode=mixed",
+	"guest=os mode=2level",
+	"guest=os mode=pae",
+	"guest=os mode=4level",
+	"guest=os mode=5level",
+	"guest=os mode=mixed",
+};
+
+/* In turn: other processors, memory that is not there, the smallest pool. */
+static const char *const machines[] = {
+	"pool=128",
+	"pool=64 maxphyaddr=36",
+	"pool=128 maxphyaddr=52 absent_page=on",
+	"pool=64 absent_page=on no_1g=on",
+	"pool=128 maxphyaddr=46 no_1g=on",
+	"pool=64",
+	"pool=256 maxphyaddr=39 absent_page=on",
+};
+
+bool suite_row(unsigned index, char *text)
 {
-	return index < sizeof(rows) / sizeof(rows[0]) ? rows[index] : NULL;
+	unsigned n = index - COUNT(single_rows);
+
+	if (index < COUNT(single_rows)) {
+		snprintf(text, LAB_CONFIG_BYTES, "%s", single_rows[index]);
+		return true;
+	}
+	if (n >= COUNT(policies) * COUNT(guests))
+		return false;
+	snprintf(text, LAB_CONFIG_BYTES, "steps=15000 audit=50 %s %s policy=%s",
+		machines[n % COUNT(machines)], guests[n % COUNT(guests)],
+		policies[n / COUNT(guests)]);
+	return true;
 }

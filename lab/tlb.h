@@ -23,6 +23,8 @@ struct tlb_rights {
 	bool write;
 	bool user;
 	bool no_execute;
+	unsigned key; /* of the leaf, as is the index into the PAT */
+	unsigned pat;
 };
 
 /* A translation of 2^@shift bytes, or of a 4K fragment of it, from gva @base to hpa @frame. */

@@ -225,6 +225,53 @@ static void forgotten_roots_are_not_held_against_anybody(void **state)
 	world->legal = full;
 }
 
+/* May a supervisor's read of GVA reach @gpa with that memory type? */
+static bool reads_typed(struct world *world, uint64_t gpa, uint8_t pat)
+{
+	struct legal_access what = access_of(world, 0, GVA, ORACLE_READ);
+	struct legal_outcome observed = {
+		.outcome = ORACLE_OK, .gpa = gpa, .typed = true, .pat = pat};
+
+	return legal_check(world->legal, &what, &observed, &world->why);
+}
+
+static void memory_type_is_that_of_a_leaf_with_that_frame(void **state)
+{
+	struct world *world = *state;
+
+	assert_true(reads_typed(world, X, 0));
+	store(world, PT + 8, X | LEAF_FLAGS | ORACLE_PCD);
+	store(world, PT + 8, Y | LEAF_FLAGS | ORACLE_PWT | ORACLE_PAT_4K);
+	assert_true(reads_typed(world, X, 0));
+	assert_true(reads_typed(world, X, 2));
+	assert_true(reads_typed(world, Y, 5));
+	assert_false(reads_typed(world, X, 5));
+	assert_false(reads_typed(world, Y, 0));
+	legal_invlpg(world->legal, 0, GVA);
+	assert_false(reads_typed(world, X, 2));
+	assert_true(reads_typed(world, Y, 5));
+}
+
+static bool is_beyond_z(uint64_t gpa)
+{
+	return gpa > Z;
+}
+
+static void some_address_is_one_that_a_cached_or_present_leaf_gives(void **state)
+{
+	struct world *world = *state;
+	struct legal_access what = access_of(world, 0, GVA, ORACLE_READ);
+	struct legal_outcome observed = {.outcome = ORACLE_OK, .is_gpa = is_beyond_z};
+
+	assert_false(legal_check(world->legal, &what, &observed, &world->why));
+	store(world, PT + 8, BIG | LEAF_FLAGS);
+	assert_true(legal_check(world->legal, &what, &observed, &world->why));
+	store(world, PT + 8, Y | LEAF_FLAGS);
+	assert_true(legal_check(world->legal, &what, &observed, &world->why));
+	legal_invlpg(world->legal, 0, GVA);
+	assert_false(legal_check(world->legal, &what, &observed, &world->why));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -243,6 +290,8 @@ int main(void)
 		STORY(unpaged_access_has_one_outcome),
 		STORY(what_was_forgotten_is_not_held_against_anybody),
 		STORY(forgotten_roots_are_not_held_against_anybody),
+		STORY(memory_type_is_that_of_a_leaf_with_that_frame),
+		STORY(some_address_is_one_that_a_cached_or_present_leaf_gives),
 	};
 
 	return cmocka_run_group_tests_name("legal: pages and modes", tests, NULL, NULL);

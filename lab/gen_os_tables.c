@@ -1,0 +1,249 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The little operating system's memory: frames, page tables in every mode, the direct map. Tables
+ * are read from memory, so a plan changes a table once before it reads it.
+ */
+#include "lab/gen_os.h"
+
+#include "x86/x86.h"
+
+#include <string.h>
+
+#define KERNEL_TABLE 0x20u /* first of the kernel's own tables, for level 2; then 3, 4 */
+#define FIRST_ROOT   (KERNEL_TABLE + 3)
+
+uint64_t os_page_gva(const struct os_guest *guest, unsigned page)
+{
+	if (page < OS_AREA_PAGES)
+		return guest->layout->area_low + page * X86_PAGE_SIZE;
+	return guest->layout->area_high + (page - OS_AREA_PAGES) * X86_PAGE_SIZE;
+}
+
+unsigned os_page_at(const struct os_guest *guest, uint64_t gva)
+{
+	const struct os_layout *layout = guest->layout;
+
+	if (gva < layout->area_high)
+		return (unsigned)((gva - layout->area_low) / X86_PAGE_SIZE);
+	return OS_AREA_PAGES + (unsigned)((gva - layout->area_high) / X86_PAGE_SIZE);
+}
+
+void os_store(struct os_plan *plan, uint64_t gpa, uint64_t value, unsigned n_bytes)
+{
+	struct step *step = queue_add(plan->queue, STEP_STORE, 0);
+
+	step->gva = plan->guest->layout->direct_map + gpa;
+	step->value = value;
+	step->bytes = n_bytes;
+}
+
+void os_store_entry(struct os_plan *plan, uint64_t gpa, uint64_t entry)
+{
+	os_store(plan, gpa, entry, paging_rows[plan->guest->mode].entry_bytes);
+}
+
+uint64_t os_entry(const struct os_plan *plan, uint64_t gpa)
+{
+	return gen_entry(plan->machine, plan->guest->mode, gpa);
+}
+
+bool os_take_frame(struct os_plan *plan, uint64_t *gfn)
+{
+	struct os_guest *guest = plan->guest;
+
+	if (guest->n_free < 8)
+		return false;
+	*gfn = guest->free_frames[--guest->n_free];
+	return true;
+}
+
+void os_give_frame(struct os_plan *plan, uint64_t gfn)
+{
+	plan->guest->free_frames[plan->guest->n_free++] = gfn;
+}
+
+/* Make @gfn a table: clear what memory shows to be there. */
+static void clear_frame(struct os_plan *plan, uint64_t gfn)
+{
+	for (unsigned i = 0; i < 512; i++)
+		if (gen_word(plan->machine, (gfn << X86_PAGE_SHIFT) + i * 8))
+			os_store(plan, (gfn << X86_PAGE_SHIFT) + i * 8, 0, 8);
+}
+
+static uint64_t entry_gpa(const struct os_plan *plan, uint64_t gfn, uint64_t gva, unsigned level)
+{
+	return paging_slot(plan->guest->mode, gfn << X86_PAGE_SHIFT, level, gva);
+}
+
+static uint64_t gfn_of(uint64_t entry)
+{
+	return (entry & X86_PTE_FRAME) >> X86_PAGE_SHIFT;
+}
+
+/* An entry of @level for a table of the process or (no @user) of the kernel. */
+static uint64_t link_to(const struct os_plan *plan, uint64_t gfn, unsigned level, bool user)
+{
+	if (plan->guest->mode == PAGING_PAE && level == 3)
+		return gfn << X86_PAGE_SHIFT | X86_PTE_P;
+	return gfn << X86_PAGE_SHIFT | X86_PTE_P | X86_PTE_W | (user ? X86_PTE_U : 0);
+}
+
+static unsigned top_level(const struct os_plan *plan)
+{
+	return paging_rows[plan->guest->mode].levels;
+}
+
+bool os_find_entry(struct os_plan *plan, uint64_t root, uint64_t gva, uint64_t *gpa)
+{
+	uint64_t table = root;
+
+	for (unsigned level = top_level(plan); level > 1; level--) {
+		uint64_t entry = os_entry(plan, entry_gpa(plan, table, gva, level));
+
+		if (!(entry & X86_PTE_P))
+			return false;
+		table = gfn_of(entry);
+	}
+	*gpa = entry_gpa(plan, table, gva, 1);
+	return true;
+}
+
+uint64_t os_page_entry(struct os_plan *plan, uint64_t root, unsigned page)
+{
+	uint64_t gpa;
+
+	return os_find_entry(plan, root, os_page_gva(plan->guest, page), &gpa) ? os_entry(plan, gpa)
+									       : 0;
+}
+
+/* The table that the entry of @level at @gpa leads to, a new one if none. */
+static bool make_table(struct os_plan *plan, uint64_t gpa, unsigned level, uint64_t *made)
+{
+	uint64_t fresh;
+
+	if (!os_take_frame(plan, &fresh))
+		return false;
+	clear_frame(plan, fresh);
+	os_store_entry(plan, gpa, link_to(plan, fresh, level, true));
+	*made = fresh;
+	return true;
+}
+
+bool os_set_entry(
+	struct os_plan *plan, uint64_t root, unsigned page, uint64_t entry, struct os_made *made)
+{
+	uint64_t gva = os_page_gva(plan->guest, page);
+	uint64_t *below = made->gfn[page >= OS_AREA_PAGES];
+	uint64_t table = root;
+
+	for (unsigned level = top_level(plan); level > 1; level--) {
+		uint64_t gpa = entry_gpa(plan, table, gva, level);
+		uint64_t upper = os_entry(plan, gpa);
+
+		if (!below[level - 1] && !below[level] && (upper & X86_PTE_P)) {
+			table = gfn_of(upper);
+			continue;
+		}
+		if (!below[level - 1] && !make_table(plan, gpa, level, &below[level - 1]))
+			return false;
+		table = below[level - 1];
+	}
+	os_store_entry(plan, entry_gpa(plan, table, gva, 1), entry);
+	return true;
+}
+
+/* The kernel's entries of a root, number @i of them: where, and what; false past the last. */
+static bool kernel_entry(
+	const struct os_plan *plan, uint64_t root, unsigned i, uint64_t *gpa, uint64_t *entry)
+{
+	uint64_t direct_map = plan->guest->layout->direct_map;
+	unsigned top = top_level(plan);
+
+	*gpa = entry_gpa(plan, root, direct_map, top);
+	if (top > 2) {
+		*entry = link_to(plan, KERNEL_TABLE + top - 3, top, false);
+		return i == 0;
+	}
+	*gpa += i * 4;
+	*entry = (uint64_t)i << 22 | X86_PTE_P | X86_PTE_W | X86_PTE_PS | X86_PTE_G;
+	return i < 2;
+}
+
+bool os_new_root(struct os_plan *plan, uint64_t *root)
+{
+	uint64_t gpa;
+	uint64_t entry;
+
+	if (!os_take_frame(plan, root))
+		return false;
+	clear_frame(plan, *root);
+	for (unsigned i = 0; kernel_entry(plan, *root, i, &gpa, &entry); i++)
+		os_store_entry(plan, gpa, entry);
+	return true;
+}
+
+static void free_tables(
+	struct os_plan *plan, uint64_t table_gfn, unsigned level, unsigned n_entries)
+{
+	unsigned entry_bytes = paging_rows[plan->guest->mode].entry_bytes;
+
+	for (unsigned i = 0; level > 1 && i < n_entries; i++) {
+		uint64_t entry = os_entry(plan, (table_gfn << X86_PAGE_SHIFT) + i * entry_bytes);
+
+		if (entry & X86_PTE_P)
+			free_tables(plan, gfn_of(entry), level - 1, 512);
+	}
+	os_give_frame(plan, table_gfn);
+}
+
+void os_free_root(struct os_plan *plan, uint64_t root)
+{
+	free_tables(plan, root, top_level(plan), plan->guest->layout->user_entries);
+}
+
+static void poke(struct os_plan *plan, uint64_t gpa, uint64_t value, unsigned n_bytes)
+{
+	struct step *step = queue_add(plan->queue, STEP_POKE, 0);
+
+	step->gpa = gpa;
+	step->bytes = n_bytes;
+	step->value = value;
+}
+
+/* What was in these frames before, and the lists of frames. */
+static void clean_up(struct os_plan *plan)
+{
+	struct os_guest *guest = plan->guest;
+
+	for (uint64_t gpa = KERNEL_TABLE << X86_PAGE_SHIFT;
+		gpa < (FIRST_ROOT + 1) << X86_PAGE_SHIFT; gpa += 8)
+		if (gen_word(plan->machine, gpa))
+			poke(plan, gpa, 0, 8);
+	memset(guest->shares, 0, sizeof(guest->shares));
+	guest->n_free = 0;
+	for (uint64_t gfn = FIRST_ROOT + 1; gfn < 0x60; gfn++)
+		os_give_frame(plan, gfn);
+	for (uint64_t gfn = 0x1f8; gfn < 0x220; gfn++)
+		os_give_frame(plan, gfn);
+	for (uint64_t gfn = 0x600; gfn < 0x628; gfn++)
+		os_give_frame(plan, gfn);
+}
+
+uint64_t os_load_kernel(struct os_plan *plan)
+{
+	uint64_t direct_map = plan->guest->layout->direct_map;
+	unsigned entry_bytes = paging_rows[plan->guest->mode].entry_bytes;
+	uint64_t gpa;
+	uint64_t entry;
+
+	clean_up(plan);
+	for (unsigned level = 3; level < top_level(plan); level++)
+		poke(plan, entry_gpa(plan, KERNEL_TABLE + level - 2, direct_map, level),
+			link_to(plan, KERNEL_TABLE + level - 3, level, false), 8);
+	for (uint64_t i = 0; i < 4 && top_level(plan) > 2; i++)
+		poke(plan, (KERNEL_TABLE << X86_PAGE_SHIFT) + i * 8,
+			i << 21 | X86_PTE_P | X86_PTE_W | X86_PTE_PS | X86_PTE_G | X86_PTE_NX, 8);
+	for (unsigned i = 0; kernel_entry(plan, FIRST_ROOT, i, &gpa, &entry); i++)
+		poke(plan, gpa, entry, entry_bytes);
+	return FIRST_ROOT;
+}
