@@ -17,6 +17,10 @@ failures=0
 n_runs=0
 n_passed=0
 
+# MiB, and what else the guest is told.
+mem=128
+words=
+
 # run ROW CPU WORD...: every test under umbra run --paging ROW with WORDs.
 run()
 {
@@ -25,7 +29,7 @@ run()
 	shift 2
 	n_runs=$((n_runs + 1))
 	timeout -s KILL $((SECONDS_MAX + 10)) "$build/umbra" run --timeout $SECONDS_MAX \
-		--paging "$row" --cpu "$cpu" --kernel "$kernel" --mem 128 --append "row=$row" "$@" \
+		--paging "$row" --cpu "$cpu" --kernel "$kernel" --mem $mem --append "row=$row $words" "$@" \
 		< /dev/null > "$work/out" 2> "$work/err"
 	status=$?
 	# The status alone would also be that of a machine which was switched off too early.
@@ -50,7 +54,10 @@ for cpu in EPYC,+svm,+npt max,+svm,+npt; do
 		run $row "$cpu"
 	done
 done
+# More chance, and memory above 4 GiB, which 4M pages reach too.
+words='seed=2 rounds=8000'
 run shadow max,+svm,+npt --policy oos=all,pool=64,sticky=0
+mem=6144
 run shadow max,+svm,+npt --policy cache=off,oos=off,emulate=off,prefetch=0,large=off
 
 # The emulator switches tasks behind the hypervisor's back, which stops the guest when it sees that.

@@ -178,6 +178,9 @@ static void pse_off(void)
 	}
 }
 
+#define HIGH_MARKER 0x3600u
+static bool high_marked;
+
 /* Bits 20:13 of a 4M page are bits 39:32 of its address: that memory is not the low one. */
 static void pse36(void)
 {
@@ -199,13 +202,47 @@ static void pse36(void)
 		got = attempt(OP_READ32, KERNEL, gva, 0);
 		expect_done("read of high memory", got);
 		expect_true("it is not low memory", got.value != 0x36363636);
-		expect_done("write to high memory", attempt(OP_WRITE32, USER, gva, 1));
+		expect_done(
+			"write to high memory", attempt(OP_WRITE32, USER, gva, HIGH_MARKER + bit));
 		expect_equal("low memory stays", 0x36363636, *spare_word(0));
 		expect_ad("after the write", &path, 2, PTE_AD);
 	}
 	path_set(&path, 2, low | PTE_ALL | X86_PTE_PS);
 	invlpg(gva);
 	expect_reads("low again", gva, 0x36363636);
+	high_marked = true;
+}
+
+/* The same memory by wide entries, where there is some: what the 4M pages left, if that was tried.
+ */
+static void high_memory(void)
+{
+	word gva = test_gva(0);
+	bool any = false;
+
+	for (unsigned bit = 0; bit < 8 && bit < cpu.maxphyaddr - 32; bit++) {
+		uint64_t frame = (1ull << (32 + bit)) | SPARE_BASE;
+		struct path path = path_make(gva, 1, frame | PTE_ALL);
+		struct outcome got;
+
+		given("bit", bit);
+		flush_all();
+		got = attempt(OP_READ32, KERNEL, gva, 0);
+		expect_done("read", got);
+		expect_done("write", attempt(OP_WRITE32, USER, gva + 4, 0x4321 + bit));
+		if (attempt(OP_READ32, KERNEL, gva + 4, 0).value != 0x4321 + bit)
+			continue;
+		any = true;
+		if (high_marked)
+			expect_equal("what a 4M page left", HIGH_MARKER + bit, got.value);
+		path_set(&path, 1, 0);
+		path_make(gva, 2, (frame & ~0x3fffffull) | PTE_ALL);
+		flush_all();
+		expect_reads("by a 2M page", gva + 4, 0x4321 + bit);
+		path_set(&path, 2, 0);
+	}
+	if (!any)
+		skip("no memory at or above 4 GiB where it is looked for");
 }
 
 /* A large page with a page table inside it: stores through it change translations. */
@@ -248,5 +285,6 @@ static const struct test tests[] = {
 	{.name = "cache_bits", .modes = IN_PAGED, .run = cache_bits},
 	{.name = "pse_off", .modes = IN_PAGED, .run = pse_off},
 	{.name = "pse36", .modes = IN(TWO_LEVEL), .run = pse36},
+	{.name = "high_memory", .modes = IN_WIDE, .run = high_memory},
 };
 GROUP(group_large, tests);

@@ -25,7 +25,8 @@ struct random_guest {
 	uint8_t *roots[2];
 	unsigned root; /* which is in CR3 */
 	bool stale;    /* a table has changed since everything was flushed */
-	bool wp, smep, smap, nxe;
+	bool wp, smep, smap, nxe, pke, pks;
+	uint32_t pkru, pkrs; /* key 0 is open: what is not under test has it */
 };
 
 /* What a walk found. */
@@ -34,6 +35,7 @@ struct walk {
 	unsigned last;    /* level of the last one */
 	uint32_t error;
 	bool allowed;
+	bool user_page;
 	uint64_t gpa;
 };
 
@@ -85,6 +87,18 @@ static bool rights_allow(const struct random_guest *g, uint64_t rights, enum op 
 	return op == OP_READ32 || rights & X86_PTE_W || !g->wp;
 }
 
+/* Does the key of @leaf forbid it? SDM 3A "Protection Keys". */
+static bool key_forbids(
+	const struct random_guest *g, uint64_t leaf, bool user_page, enum op op, enum who who)
+{
+	uint32_t keys = user_page ? g->pkru : g->pkrs;
+	unsigned rights = keys >> (2 * (leaf >> 59 & 15)) & 3;
+
+	if (mode->levels < 4 || op == OP_FETCH || !(user_page ? g->pke : g->pks))
+		return false;
+	return rights & 1 || (rights & 2 && op == OP_WRITE && (who == USER || g->wp));
+}
+
 static uint32_t access_error(const struct random_guest *g, enum op op, enum who who)
 {
 	uint32_t error = who == USER ? X86_PF_U : 0;
@@ -123,13 +137,17 @@ static struct walk walk(const struct random_guest *g, word gva, enum op op, enum
 			uint64_t offset = level_bytes(level) - 1;
 
 			w.gpa = (entry & X86_PTE_FRAME & ~offset) | (gva & offset);
-			break;
+			w.user_page = rights & X86_PTE_U;
+			w.allowed = rights_allow(g, rights, op, who);
+			w.error |= X86_PF_P;
+			if (key_forbids(g, entry, w.user_page, op, who)) {
+				w.allowed = false;
+				w.error |= X86_PF_PK;
+			}
+			return w;
 		}
 		table = (uint8_t *)(uintptr_t)(entry & X86_PTE_FRAME);
 	}
-	w.allowed = rights_allow(g, rights, op, who);
-	w.error |= X86_PF_P;
-	return w;
 }
 
 /* ---- what it does ---- */
@@ -154,6 +172,8 @@ static uint64_t random_entry(struct random_guest *g)
 		entry &= ~X86_PTE_P;
 	if (mode->entry_bytes == 8 && cpu.nx && one_in(g, odds))
 		entry |= X86_PTE_NX;
+	if (mode->levels > 3 && one_in(g, 2))
+		entry |= (uint64_t)next(g, 16) << 59;
 	if (mode->entry_bytes == 8 && one_in(g, 4 * odds))
 		entry |= 1ull << cpu.maxphyaddr;
 	if (mode->entry_bytes == 8 && one_in(g, 4 * odds))
@@ -232,6 +252,24 @@ static void change_controls(struct random_guest *g)
 		write_msr(X86_MSR_EFER, read_msr(X86_MSR_EFER) ^ X86_EFER_NXE);
 		flush_all();
 	}
+}
+
+/* Most keys are open, so that not everything ends by them. No flush is due. */
+static void change_keys(struct random_guest *g)
+{
+	uint64_t cr4 = read_cr4() & ~(X86_CR4_PKE | X86_CR4_PKS);
+
+	if (mode->levels < 4)
+		return;
+	g->pke = cpu.pku && one_in(g, 2);
+	g->pks = cpu.pks && one_in(g, 2);
+	g->pkru = 3u << (2 + next(g, 29)) & ~3u;
+	g->pkrs = 1u << (2 + next(g, 30));
+	write_cr4(cr4 | (g->pke ? X86_CR4_PKE : 0) | (g->pks ? X86_CR4_PKS : 0));
+	if (g->pke)
+		write_pkru(g->pkru);
+	if (g->pks)
+		write_msr(X86_MSR_PKRS, g->pkrs);
 }
 
 static void flush_for(struct random_guest *g, word gva)
@@ -321,6 +359,11 @@ static void access(struct random_guest *g)
 	given("who", who);
 	given("gpa", w.gpa);
 	got = attempt(op, who, gva, value);
+	/* The manual leaves open whether keys are told of where the user could not come anyway. */
+	if (who == USER && !w.user_page) {
+		got.error &= ~X86_PF_PK;
+		w.error &= ~X86_PF_PK;
+	}
 	if (!w.allowed) {
 		expect_fault("access", got, w.error, gva);
 		expect_refused(&w, before);
@@ -360,6 +403,8 @@ static void step(struct random_guest *g)
 	case 6:
 		if (one_in(g, 4))
 			overwrite_frame(g);
+		else
+			change_keys(g);
 		break;
 	default:
 		access(g);
