@@ -200,7 +200,9 @@ void random_plan_flush(struct random_plan *plan, uint64_t gva)
 	uint64_t where = rng_percent(rng, 85) ? gva : random_gva(plan);
 
 	if (choice < 45) {
-		queue_add(plan->queue, STEP_INVLPG, plan->vcpu)->gva = where;
+		/* What is above 32 bits does not count, or makes it no address at all. */
+		queue_add(plan->queue, STEP_INVLPG, plan->vcpu)->gva =
+			where ^ entry_maybe(rng, 4, rng_u64(rng) << 32);
 	} else if (choice < 82) {
 		plan_cr3(plan);
 	} else if (choice < 92) {

@@ -37,8 +37,9 @@ void sabotage_step(struct machine *machine)
 			*entry ^= X86_PAGE_SIZE;
 		break;
 	case LAB_SABOTAGE_WRONG_KEY:
+		/* In PAE tables it would be a reserved bit, which is too easy. */
 		entry = pick_entry(machine, X86_PTE_P | X86_PTE_D, X86_PTE_PS);
-		if (entry)
+		if (entry && machine->vcpus[0].hw.mode != UMBRA_SHADOW_PAE)
 			*entry ^= 1ull << X86_PTE_PK_SHIFT;
 		break;
 	default:

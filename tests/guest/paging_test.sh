@@ -29,8 +29,8 @@ run()
 	shift 2
 	n_runs=$((n_runs + 1))
 	timeout -s KILL $((SECONDS_MAX + 10)) "$build/umbra" run --timeout $SECONDS_MAX \
-		--paging "$row" --cpu "$cpu" --kernel "$kernel" --mem $mem --append "row=$row $words" "$@" \
-		< /dev/null > "$work/out" 2> "$work/err"
+		--paging "$row" --cpu "$cpu" --kernel "$kernel" --mem $mem \
+		--append "row=$row $words" "$@" < /dev/null > "$work/out" 2> "$work/err"
 	status=$?
 	# The status alone would also be that of a machine which was switched off too early.
 	last=$(tr -d '\r' < "$work/out" | tail -n 1)
@@ -58,7 +58,8 @@ done
 words='seed=2 rounds=8000'
 run shadow max,+svm,+npt --policy oos=all,pool=64,sticky=0
 mem=6144
-run shadow max,+svm,+npt --policy cache=off,oos=off,emulate=off,prefetch=0,large=off
+run shadow max,+svm,+npt --policy oos=off
+run shadow max,+svm,+npt --policy cache=off,emulate=off,prefetch=0,large=off
 
 # The emulator switches tasks behind the hypervisor's back, which stops the guest when it sees that.
 for mode in unpaged 2level pae; do

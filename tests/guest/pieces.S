@@ -64,7 +64,7 @@ pieces:
 	piece	"movl %eax, %ds:(DI)"
 	piece	"movbe AX, (DI)"
 
-	/* Arithmetic. */
+	/* Arithmetic. Not RCL and RCR: in TCG they change CF even if their store then faults. */
 	piece	"addb %al, (DI)"
 	piece	"addw %ax, (DI)"
 	piece	"add SI, (DI)"
@@ -96,7 +96,6 @@ pieces:
 	piece	"sarb $1, (DI)"
 	piece	"roll $1, (DI)"
 	piece	"rorl $1, (DI)"
-	piece	"rcll $1, (DI)"
 	piece	"cmpl %eax, (DI)"
 	piece	"test SI, (DI)"
 
@@ -168,6 +167,18 @@ pieces:
 	piece	"fnstsw (DI)"
 	piece	"fistl (DI)"
 	piece	"stmxcsr (DI)"
+	/* 16-byte alignment is there or is not. */
+	piece	"movaps %xmm0, (DI)"
+	piece	"movntps %xmm0, (DI)"
+	piece	"movntdq %xmm0, (DI)"
+	piece	"fxsave (DI)"
+	piece	"fnsave (DI)"
+	piece	"fnstenv (DI)"
+	piece	"fbstp (DI)"
+	piece	"fistpll (DI)"
+	piece	"fstpt (DI)"
+	piece	"clflush (DI)"
+	piece	"prefetchw (DI)"
 
 	/* The system's. */
 	piece	"sldt (DI)"
@@ -192,8 +203,8 @@ pieces:
 	piece	"addq $-1, (%rdi)"
 	piece	"lock cmpxchg16b (%rdi)"
 	piece	"mov (%rdi), %rax; mov 8(%rdi), %rdx; lock cmpxchg16b (%rdi)"
-	piece	"addr32 stosl"
-	piece	"addr32 rep stosb"
+	piece	".byte 0x67; stosl"
+	piece	".byte 0x67; rep stosb"
 #else
 	piece	"movl %eax, %ss:(%edi)"
 	piece	"push %edi; pusha; popa; pop %edi"

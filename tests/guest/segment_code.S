@@ -83,7 +83,7 @@ prelude_32:
 	piece	"stosl"
 	piece	"rep stosw"
 	piece	"rep stosl"
-	piece	"addr32 rep stosl"
+	piece	".byte 0x67; rep stosl"
 	piece	"lea 64(%di), %si; notl (%si); rep movsw"
 	piece	"lea 64(%di), %si; notl (%si); rep movsl"
 	end
@@ -109,7 +109,7 @@ prelude_32:
 	piece	"stosb"
 	piece	"stosl"
 	piece	"rep stosl"
-	piece	"addr16 rep stosl"
+	piece	".byte 0x67; rep stosl"
 	piece	"lea 64(%edi), %esi; notl (%esi); rep movsl"
 	piece	"movups %xmm0, (%edi); notl (%edi)"
 	end
