@@ -26,6 +26,7 @@ probe_run:
 	push	BP
 	mov	AX, current
 	mov	SP, resume_sp
+	incl	n_probes
 #ifdef __x86_64__
 	pushq	FIELD(SS)(%rax)
 	pushq	FIELD(SP)(%rax)
@@ -229,6 +230,8 @@ guard_leave:
 	.bss
 	.balign	8
 current:	.fill	8
+	.globl	n_probes
+n_probes:	.fill	8
 resume_sp:	.fill	8
 guard_sp:	.fill	8
 	.section .note.GNU-stack, "", @progbits

@@ -148,6 +148,8 @@ struct probe {
 /* Run it: IRET to @probe's state; comes back at the first exception or interrupt. Flags IF and TF
  * are as asked. At CPL 0 in 32-bit code the stack must be good for a trap's frame. */
 void probe_run(struct probe *probe);
+/* How often that was done. */
+extern uint32_t n_probes;
 
 /*
  * Operations: pieces of position-independent code, in probes.S. All take the address in DI and the
@@ -305,6 +307,7 @@ struct shared {
 	uint32_t gva;
 	uint32_t value; /* what it found */
 	uint32_t passed, failed, skipped;
+	uint32_t probes; /* how many were run */
 };
 
 enum job { JOB_TESTS, JOB_READ };

@@ -120,6 +120,8 @@ void main(uint32_t magic, const struct multiboot_info *info)
 		run_mode((enum mode_id)id);
 	if (!shared->list) {
 		print("paging-test: ");
+		print_number(shared->probes);
+		print(" probes\npaging-test: ");
 		print_number(shared->passed);
 		print(" passed, ");
 		print_number(shared->failed);

@@ -246,7 +246,9 @@ static void run_all(enum mode_id id, const char *absent)
 
 void run_tests(void)
 {
+	n_probes = 0;
 	run_all(mode->id, NULL);
+	shared->probes += n_probes;
 	if (!shared->list)
 		guard_call(mode_reset);
 }
