@@ -110,11 +110,12 @@ static inline bool sync_rights(struct umbra_vm *vm, uint32_t page, unsigned inde
 {
 	uint32_t role = vm->pages[page].role;
 	uint64_t spte = set_read(vm, page, index);
-	uint64_t now = (spte & ~SPTE_RIGHTS) | spte_rights(role, gpte, true);
+	uint64_t now;
 
-	if (!spte || (role & ROLE_LEVEL) > 1 || !(gpte & X86_PTE_A) ||
+	if (!(gpte & X86_PTE_A) || !spte || (role & ROLE_LEVEL) > 1 ||
 		((gpte ^ vm->snapshots[page][index]) & ~(uint64_t)ONLY_RIGHTS))
 		return false;
+	now = (spte & ~SPTE_RIGHTS) | spte_rights(role, gpte, true);
 	if ((now & ~spte & X86_PTE_W) && !tree_may_write(vm, gpte_gfn(gpte, 1), 1))
 		now &= ~X86_PTE_W;
 	vm->stale_writable |= spte & ~now & X86_PTE_W;
