@@ -11,7 +11,7 @@
 struct vendor_vcpu {
 	struct vmcb *vmcb;
 	umbra_hpa vmcb_phys;
-	uint64_t injected; /* EVENTINJ as it was set last */
+	uint64_t injected;   /* EVENTINJ as it was set last */
 	uint64_t nested_lme; /* nested paging: the guest's EFER.LME; the hardware's only goes with
 				LMA */
 };
@@ -23,7 +23,8 @@ struct svm_features {
 	bool decode_assists;
 	bool flush_by_asid;
 	/* Not told by the processor: a fault while an injected exception is delivered does not
-	 * become a double fault, so such faults are intercepted. With TCG, not with nested paging. */
+	 * become a double fault, so such faults are intercepted. With TCG, not with nested paging.
+	 */
 	bool injects_alone;
 	/* Nor this: with LME=1, PG=0 and PAE=0 in a nested guest #VMEXIT leaves the host without
 	 * paging, and reserved bits in a control register that is not intercepted are no #GP but
