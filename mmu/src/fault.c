@@ -87,14 +87,13 @@ static void hand_over(const struct umbra_vcpu *vcpu, umbra_gva gva, access_bits 
 }
 
 /*
- * One look at the fault. RESERVE_PAGES are free. *again: the decision about a store into a table
- * may have changed what was looked at, so look again; it does not come a second time.
+ * One look at the fault, at @gva. RESERVE_PAGES are free. *again: the decision about a store into a
+ * table may have changed what was looked at, so look again; it does not come a second time.
  */
 static enum umbra_outcome look(struct umbra_vcpu *vcpu, const struct umbra_page_fault *fault,
-	struct umbra_exit *out, bool *again)
+	umbra_gva gva, struct umbra_exit *out, bool *again)
 {
 	struct umbra_vm *vm = vcpu->vm;
-	umbra_gva gva = fault->gva & vcpu->linear_mask;
 	access_bits access = mode_access(vcpu, fault);
 	bool emulate = false;
 	bool ad_set;
@@ -147,9 +146,9 @@ enum umbra_outcome umbra_page_fault(
 	mmu_lock(vm);
 	vm->stats.pf_taken++;
 	page_reserve(vm, RESERVE_PAGES);
-	outcome = look(vcpu, fault, out, &again);
+	outcome = look(vcpu, fault, gva, out, &again);
 	if (again)
-		outcome = look(vcpu, fault, out, &again);
+		outcome = look(vcpu, fault, gva, out, &again);
 	/* sync.c, rule 2, where nothing was mapped */
 	if (outcome != UMBRA_RESUME && vm->n_unsync)
 		sync_path(vm, gva, tree_known_page(vcpu, gva));

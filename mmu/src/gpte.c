@@ -21,12 +21,10 @@ uint64_t gpte_widen(uint32_t entry, unsigned level, bool pse, bool upper_half)
 	return entry & RESERVED_4M ? gpte | GPTE_RESERVED_4M : gpte;
 }
 
-uint64_t gpte_of_narrow(const struct shadow_page *page, unsigned index)
+uint64_t gpte_of_upper(const struct shadow_page *page, unsigned index)
 {
-	unsigned level = page_level(page);
-	unsigned shift = level - 1;
-	const uint32_t *table = page->guest;
-	unsigned at = page_quadrant(page) * (ENTRIES >> shift) + (index >> shift);
+	const uint32_t *quarter = (const uint32_t *)page->guest + page_quadrant(page) * ENTRIES / 2;
 
-	return gpte_widen(gpte_load_narrow(&table[at]), level, page->role & ROLE_PSE, index & 1);
+	return gpte_widen(
+		gpte_load_narrow(&quarter[index / 2]), 2, page->role & ROLE_PSE, index & 1);
 }

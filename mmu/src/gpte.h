@@ -30,8 +30,8 @@ static inline uint32_t gpte_load_narrow(const void *entry)
  */
 uint64_t gpte_widen(uint32_t entry, unsigned level, bool pse, bool upper_half);
 
-/* The same for the entry behind @index of a narrow page. */
-uint64_t gpte_of_narrow(const struct shadow_page *page, unsigned index);
+/* The same for the entry behind @index of a narrow page at level 2. */
+uint64_t gpte_of_upper(const struct shadow_page *page, unsigned index);
 
 /* The guest table of an indirect page, ready to be read by our indices. One of the three is set. */
 struct gpte_table {
@@ -56,7 +56,7 @@ static inline uint64_t gpte_at(struct gpte_table table, unsigned index)
 		return gpte_load(&table.wide[index]);
 	if (LIKELY(table.narrow))
 		return gpte_load_narrow(&table.narrow[index]);
-	return gpte_of_narrow(table.page, index);
+	return gpte_of_upper(table.page, index);
 }
 
 /* The guest entry behind @index of the indirect @page. */

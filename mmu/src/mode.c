@@ -130,7 +130,21 @@ static bool reloads_pdptes(const struct umbra_vcpu *vcpu, const struct umbra_pag
 	       ((vcpu->regs.cr4 ^ regs->cr4) & cr4) || vcpu->regs.cr3 != regs->cr3;
 }
 
+/* Fill vcpu->pdpte, in the modes that begin there. Returns as load_pdptes(). */
+static bool load_top(struct umbra_vcpu *vcpu, const struct mode *mode, uint64_t cr3)
+{
+	if (mode == &mode_2level)
+		name_table(vcpu, cr3);
+	return mode != &mode_pae || load_pdptes(vcpu, cr3);
+}
+
 /* ---- registers ---- */
+
+/* SDM 3A "Control Registers": bits 63:MAXPHYADDR are reserved in long mode. */
+static bool cr3_legal(const struct umbra_vm *vm, uint64_t efer, uint64_t cr3)
+{
+	return !(efer & X86_EFER_LMA) || !(cr3 & ~vm->maxphyaddr_mask);
+}
 
 /* Is there a processor state with these values? SDM 3A "Control Registers", "Extended Feature
  * Enable Register"; APM 2 "Long Mode Consistency Checks". */
@@ -147,7 +161,7 @@ static bool consistent(const struct umbra_vm *vm, const struct umbra_paging_regs
 		return false;
 	if ((regs->cr4 & X86_CR4_PCIDE) && !lma)
 		return false;
-	return !lma || !(regs->cr3 & ~vm->maxphyaddr_mask);
+	return cr3_legal(vm, regs->efer, regs->cr3);
 }
 
 static uint32_t root_role(const struct umbra_vcpu *vcpu)
@@ -223,10 +237,8 @@ bool mode_set(struct umbra_vcpu *vcpu, const struct umbra_paging_regs *regs)
 
 	if (!consistent(vcpu->vm, regs))
 		return false;
-	if (mode == &mode_pae && reloads_pdptes(vcpu, regs) && !load_pdptes(vcpu, regs->cr3))
+	if ((mode != &mode_pae || reloads_pdptes(vcpu, regs)) && !load_top(vcpu, mode, regs->cr3))
 		return false;
-	if (mode == &mode_2level)
-		name_table(vcpu, regs->cr3);
 	take(vcpu, regs);
 	return true;
 }
@@ -236,12 +248,8 @@ bool mode_set_cr3(struct umbra_vcpu *vcpu, uint64_t cr3)
 	/* Bit 63 asks for no flush. It is not kept, and we flush all the same. */
 	if (vcpu->regs.cr4 & X86_CR4_PCIDE)
 		cr3 &= ~X86_CR3_NO_FLUSH;
-	if ((vcpu->regs.efer & X86_EFER_LMA) && (cr3 & ~vcpu->vm->maxphyaddr_mask))
+	if (!cr3_legal(vcpu->vm, vcpu->regs.efer, cr3) || !load_top(vcpu, vcpu->mode, cr3))
 		return false;
-	if (vcpu->mode == &mode_pae && !load_pdptes(vcpu, cr3))
-		return false;
-	if (vcpu->mode == &mode_2level)
-		name_table(vcpu, cr3);
 	vcpu->regs.cr3 = cr3;
 	return true;
 }

@@ -6,6 +6,22 @@
 #include "tests/guest/layout.h"
 #include "tests/guest/registers.h"
 
+	/* Back to the caller of probe_run(), whose registers are on the stack. */
+	.macro leave_probe
+	pop	BP
+	pop	BX
+#ifdef __x86_64__
+	pop	%r15
+	pop	%r14
+	pop	%r13
+	pop	%r12
+#else
+	pop	%edi
+	pop	%esi
+#endif
+	ret
+	.endm
+
 	.text
 
 	/* void probe_run(struct probe *probe) */
@@ -115,18 +131,7 @@ trapped:
 	PUSH	$2
 	POPF
 	cld
-	pop	BP
-	pop	BX
-#ifdef __x86_64__
-	pop	%r15
-	pop	%r14
-	pop	%r13
-	pop	%r12
-#else
-	pop	%edi
-	pop	%esi
-#endif
-	ret
+	leave_probe
 
 	/* A trap while no probe was running: a defect of the guest, or of what it runs on. */
 astray:
@@ -214,18 +219,7 @@ guard_leave:
 	POPF
 	cld
 	mov	%ecx, %eax
-	pop	BP
-	pop	BX
-#ifdef __x86_64__
-	pop	%r15
-	pop	%r14
-	pop	%r13
-	pop	%r12
-#else
-	pop	%edi
-	pop	%esi
-#endif
-	ret
+	leave_probe
 
 	.bss
 	.balign	8

@@ -5,6 +5,7 @@
  * ends by INT TRAP_DONE.
  */
 #include "tests/guest/layout.h"
+#include "tests/guest/piece.h"
 
 	/* Registers of the world's width, by names that the assembler knows inside strings too. */
 #ifdef __x86_64__
@@ -15,7 +16,6 @@
 	.set	SI, %rsi
 	.set	DI, %rdi
 	.set	SP, %rsp
-#define DATA .quad
 #else
 	.set	AX, %eax
 	.set	BX, %ebx
@@ -24,7 +24,6 @@
 	.set	SI, %esi
 	.set	DI, %edi
 	.set	SP, %esp
-#define DATA .long
 #endif
 
 	.section .rodata
@@ -32,17 +31,6 @@
 	.globl	pieces
 pieces:
 	.section .probes, "ax"
-
-	/* A row of the table, {name, code}, and the code. */
-	.macro piece text
-	.section .rodata.str1, "aMS", @progbits, 1
-77:	.asciz	"\text"
-	.section .rodata
-	DATA	77b, 88f
-	.section .probes, "ax"
-88:	\text
-	int	$TRAP_DONE
-	.endm
 
 	/* MOV in its forms. */
 	piece	"movb %al, (DI)"

@@ -5,12 +5,11 @@
  * code to go to, where there is a prelude.
  */
 #include "tests/guest/layout.h"
+#include "tests/guest/piece.h"
 
 #ifdef __x86_64__
-#define DATA  .quad
 #define CODE  .code64
 #else
-#define DATA  .long
 #define CODE  .code32
 #endif
 
@@ -27,17 +26,6 @@ prelude_32:
 	mov	%esi, %ds
 	mov	%esi, %es
 	jmp	*%ebx
-
-	/* A row of the table, {name, code}, and the code. */
-	.macro piece text
-	.section .rodata.str1, "aMS", @progbits, 1
-77:	.asciz	"\text"
-	.section .rodata
-	DATA	77b, 88f
-	.section .probes, "ax"
-88:	\text
-	int	$TRAP_DONE
-	.endm
 
 	.macro table name
 	.section .rodata

@@ -5,8 +5,7 @@
  */
 #define _GNU_SOURCE
 #include "tests/unit/hv_fake.h"
-
-#include <sys/mman.h>
+#include "tests/unit/hv_machine.h"
 
 #include "hv/core/init.h"
 #include "hv/guest/guest.h"
@@ -24,7 +23,6 @@
 #define INITRD_BYTES  (2 * MIB + 123)
 #define BOOT_PARAMS   0x10000u
 
-static uint8_t *const machine = (uint8_t *)(uintptr_t)DIRECT_MAP;
 static uint8_t kernel_file[KERNEL_BYTES];
 static uint8_t initrd_file[INITRD_BYTES];
 
@@ -64,22 +62,14 @@ static void make_files(void)
 static int map_machine(void **state)
 {
 	(void)state;
-	return mmap(machine, MACHINE_BYTES, PROT_READ | PROT_WRITE,
-		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1,
-		       0) != machine;
+	return !machine_map(MACHINE_BYTES);
 }
 
 static int fresh_machine(void **state)
 {
-	const struct memory_map_entry ram[] = {
-		{0, 0x9fc00, MEMORY_RAM},
-		{0x9fc00, 0x400, MEMORY_RESERVED},
-		{MIB, RAM_END - MIB, MEMORY_RAM},
-	};
-
 	(void)state;
 	make_files();
-	return !memory_map_build(ram, 3);
+	return !machine_ram(RAM_END);
 }
 
 static struct boot_module module(

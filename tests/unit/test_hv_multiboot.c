@@ -6,8 +6,7 @@
  */
 #define _GNU_SOURCE
 #include "tests/unit/hv_fake.h"
-
-#include <sys/mman.h>
+#include "tests/unit/hv_machine.h"
 
 #include "hv/boot/multiboot1_info.h"
 #include "hv/core/init.h"
@@ -32,7 +31,6 @@
 #define ENTRY_OFFSET  0x123u
 #define MODULE_BYTES  0x12345u
 
-static uint8_t *const machine = (uint8_t *)(uintptr_t)DIRECT_MAP;
 static uint8_t file[FILE_BYTES];
 static uint8_t module_files[2][MODULE_BYTES];
 
@@ -122,25 +120,17 @@ static void make_addresses(void)
 static int map_machine(void **state)
 {
 	(void)state;
-	return mmap(machine, MACHINE_BYTES, PROT_READ | PROT_WRITE,
-		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1,
-		       0) != machine;
+	return !machine_map(MACHINE_BYTES);
 }
 
 static int fresh_machine(void **state)
 {
-	const struct memory_map_entry ram[] = {
-		{0, 0x9fc00, MEMORY_RAM},
-		{0x9fc00, 0x400, MEMORY_RESERVED},
-		{MIB, RAM_END - MIB, MEMORY_RAM},
-	};
-
 	(void)state;
 	make_elf_32();
 	fill(module_files[0], MODULE_BYTES);
 	fill(module_files[1], MODULE_BYTES);
 	memset(machine, 0xa5, RAM_END);
-	return !memory_map_build(ram, 3);
+	return !machine_ram(RAM_END);
 }
 
 static bool overlap(uint64_t a, uint64_t a_bytes, uint64_t b, uint64_t b_bytes)
