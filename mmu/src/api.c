@@ -67,8 +67,8 @@ static bool config_valid(const struct umbra_config *config)
 	       config->tables_hpa + (uint64_t)config->pool_pages * X86_PAGE_SIZE <= TABLES_END &&
 	       config->pool_pages >= UMBRA_POOL_MIN && config->meta &&
 	       (uintptr_t)config->meta % 64 == 0 && config->absent_page % X86_PAGE_SIZE == 0 &&
-	       config->host && config->host->flush_tlb && config->host->panic &&
-	       policy_valid(&config->policy);
+	       config->tags <= UMBRA_TAGS_MAX && config->host && config->host->flush_tlb &&
+	       config->host->panic && policy_valid(&config->policy);
 }
 
 enum umbra_status umbra_vm_create(const struct umbra_config *config, struct umbra_vm **out)
@@ -99,7 +99,8 @@ enum umbra_status umbra_vm_create(const struct umbra_config *config, struct umbr
 	vm->absent_page = config->absent_page;
 	vm->host = config->host;
 	vm->host_ctx = config->host_ctx;
-	vm->descent_key = 1;
+	vm->n_tags = config->tags ? config->tags : 1;
+	vm->clock = 1;
 	mode_init_formats(vm, config->maxphyaddr, config->no_1g);
 	page_init(vm);
 	*out = vm;
@@ -141,6 +142,11 @@ enum umbra_status umbra_set_policy(struct umbra_vm *vm, const struct umbra_polic
 umbra_hpa umbra_root(const struct umbra_vcpu *vcpu)
 {
 	return vcpu->root_hpa;
+}
+
+unsigned umbra_tag(const struct umbra_vcpu *vcpu)
+{
+	return vcpu->tag;
 }
 
 enum umbra_shadow_mode umbra_shadow_mode(const struct umbra_vcpu *vcpu)

@@ -5,14 +5,16 @@
 
 #include "vm.h"
 
-/* Panic with the audit's verdict; behind the policy `audit`. Lock: none held. */
-void audit_or_panic(struct umbra_vm *vm);
+/* If it is the event's turn under the policy `audit`: audit, and panic with the
+ * verdict if that is bad. What free pages hold is looked at in turns. Lock:
+ * none held. */
+void audit_after_event(struct umbra_vm *vm);
 
 /* At the end of every event. */
 static inline void audit_event(struct umbra_vm *vm)
 {
-	if (vm->policy.audit)
-		audit_or_panic(vm);
+	if (UNLIKELY(vm->policy.audit))
+		audit_after_event(vm);
 }
 
 #endif

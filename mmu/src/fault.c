@@ -4,6 +4,7 @@
  * fault it is, and has the tree fixed. Owns vcpu->suspect.
  */
 #include "audit.h"
+#include "fast.h"
 #include "gpte.h"
 #include "lock.h"
 #include "mode.h"
@@ -135,24 +136,36 @@ static enum umbra_outcome look(struct umbra_vcpu *vcpu, const struct umbra_page_
 	return code ? inject(vm, gva, code, out) : UMBRA_RESUME;
 }
 
+/* Any fault at @gva. */
+static enum umbra_outcome settle(struct umbra_vcpu *vcpu, const struct umbra_page_fault *fault,
+	umbra_gva gva, struct umbra_exit *out)
+{
+	struct umbra_vm *vm = vcpu->vm;
+	enum umbra_outcome outcome;
+	bool again = false;
+
+	page_reserve(vm, RESERVE_PAGES);
+	outcome = look(vcpu, fault, gva, out, &again);
+	if (again)
+		outcome = look(vcpu, fault, gva, out, &again);
+	/* sync.c, rule 3, where nothing was mapped */
+	if (outcome != UMBRA_RESUME)
+		sync_path(vm, gva, tree_known_page(vcpu, gva));
+	return outcome;
+}
+
 enum umbra_outcome umbra_page_fault(
 	struct umbra_vcpu *vcpu, const struct umbra_page_fault *fault, struct umbra_exit *out)
 {
 	struct umbra_vm *vm = vcpu->vm;
 	umbra_gva gva = fault->gva & vcpu->linear_mask;
 	enum umbra_outcome outcome;
-	bool again = false;
 
 	mmu_lock(vm);
 	vm->stats.pf_taken++;
-	page_reserve(vm, RESERVE_PAGES);
-	outcome = look(vcpu, fault, gva, out, &again);
-	if (again)
-		outcome = look(vcpu, fault, gva, out, &again);
-	/* sync.c, rule 2, where nothing was mapped */
-	if (outcome != UMBRA_RESUME && vm->n_unsync)
-		sync_path(vm, gva, tree_known_page(vcpu, gva));
-	if (vm->stale_parts)
+	if (!fast_fault(vcpu, fault, gva, out, &outcome))
+		outcome = settle(vcpu, fault, gva, out);
+	if (UNLIKELY(vm->stale_parts))
 		flush_later(vm);
 	mmu_unlock(vm);
 	audit_event(vm);

@@ -65,6 +65,15 @@ static inline uint64_t page_gpte(const struct shadow_page *page, unsigned index)
 	return gpte_at(page_gptes(page), index);
 }
 
+/* Is the group of 8-byte entries at @now what it @was? */
+static inline bool gpte_group_same(const uint64_t *now, const uint64_t *was)
+{
+	return gpte_load(now) == was[0] && gpte_load(now + 1) == was[1] &&
+	       gpte_load(now + 2) == was[2] && gpte_load(now + 3) == was[3] &&
+	       gpte_load(now + 4) == was[4] && gpte_load(now + 5) == was[5] &&
+	       gpte_load(now + 6) == was[6] && gpte_load(now + 7) == was[7];
+}
+
 /* Entries of @page that stand for @n_bytes at @offset of its guest table: from *first up to but not
  * including *end. */
 static inline void page_entries_at(const struct shadow_page *page, unsigned offset, size_t n_bytes,

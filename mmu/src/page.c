@@ -3,11 +3,13 @@
 #include "page.h"
 
 #include "flush.h"
+#include "large.h"
 #include "reclaim.h"
 #include "set.h"
 #include "slot.h"
 #include "spte.h"
 #include "sync.h"
+#include "unsync.h"
 
 static uint32_t *hash_head(const struct umbra_vm *vm, uint64_t gfn)
 {
@@ -41,28 +43,22 @@ uint32_t page_lookup(const struct umbra_vm *vm, uint64_t gfn, uint32_t role)
 	return page;
 }
 
-uint32_t page_of_table(const struct umbra_vm *vm, uint64_t gfn, uint32_t after)
+uint32_t page_at(const struct umbra_vm *vm, uint64_t gfn, uint32_t after)
 {
 	uint32_t page = after ? vm->pages[after].hash_next : *hash_head(vm, gfn);
 
-	while (page && (vm->pages[page].gfn != gfn || !page_has_table(&vm->pages[page])))
+	while (page && vm->pages[page].gfn != gfn)
 		page = vm->pages[page].hash_next;
 	return page;
 }
 
-/* Nothing may map @gfn writable from here on, nor may a 2M leaf cover it (it is split at the next
- * access). */
-static void protect_new_table(struct umbra_vm *vm, struct slot *slot, uint64_t gfn)
+uint32_t page_of_table(const struct umbra_vm *vm, uint64_t gfn, uint32_t after)
 {
-	struct region *region = slot_region(slot, gfn);
+	uint32_t page = page_at(vm, gfn, after);
 
-	region->n_tables++;
-	while (region->rmap) {
-		vm->stats.mmu_large_split++;
-		set_clear(vm, ref_page(region->rmap), ref_index(region->rmap));
-		flush_later(vm);
-	}
-	sync_write_protect(vm, gfn);
+	while (page && !page_has_table(&vm->pages[page]))
+		page = page_at(vm, gfn, page);
+	return page;
 }
 
 /* @page is made from the guest table in its frame from now on. */
@@ -74,15 +70,21 @@ static void join_table(struct umbra_vm *vm, uint32_t page)
 
 	sp->guest = slot_table(slot, sp->gfn);
 	sp->guest_ro = slot_table_ro(slot);
+	sp->frame = frame;
 	if (!frame)
 		return;
-	if (!frame->shadows++)
-		protect_new_table(vm, slot, sp->gfn);
-	else if (frame->shadows & FRAME_UNSYNC)
-		sync_joined(vm, page);
+	if (!frame->shadows++) {
+		large_split(vm, slot, sp->gfn);
+		if (page_oos(vm, page_level(sp)))
+			frame->shadows |= FRAME_UNSYNC;
+		else
+			sync_write_protect(vm, sp->gfn);
+	}
+	if (frame->shadows & FRAME_UNSYNC)
+		unsync_join(vm, page);
 }
 
-uint32_t page_create(struct umbra_vm *vm, uint64_t gfn, uint32_t role)
+uint32_t page_create(struct umbra_vm *vm, uint64_t gfn, uint32_t role, uint32_t parent)
 {
 	uint32_t page = vm->free_list;
 	struct shadow_page *sp = &vm->pages[page];
@@ -95,7 +97,15 @@ uint32_t page_create(struct umbra_vm *vm, uint64_t gfn, uint32_t role)
 	vm->free_list = sp->hash_next;
 	vm->n_free--;
 	*sp = (struct shadow_page){
-		.gfn = gfn, .role = role, .hash_next = *head, .in_use = true, .used = true};
+		.gfn = gfn,
+		.role = role,
+		.hash_next = *head,
+		.owner = parent ? unsync_heir(vm, parent, page) : page,
+		.lost = ++vm->clock,
+		.unlinked = vm->clock,
+		.in_use = true,
+		.used = true,
+	};
 	*head = page;
 	vm->stats.mmu_shadow_created++;
 	vm->stats.shadow_pages++;
@@ -110,31 +120,29 @@ void page_empty(struct umbra_vm *vm, uint32_t page)
 {
 	struct shadow_page *sp = &vm->pages[page];
 
-	for (unsigned group = 0; sp->touched; group++, sp->touched >>= 1) {
-		if (!(sp->touched & 1))
-			continue;
-		for (unsigned i = group << GROUP_SHIFT; i < (group + 1) << GROUP_SHIFT; i++) {
+	vm->stale_writable = true;
+	vm->stale_parts = true;
+	for (uint64_t groups = sp->touched; groups; groups &= groups - 1) {
+		unsigned first = (unsigned)__builtin_ctzll(groups) << GROUP_SHIFT;
+
+		for (unsigned i = first; sp->n_present && i < first + GROUP_ENTRIES; i++) {
 			if (set_read(vm, page, i))
 				set_clear(vm, page, i);
-			vm->snapshots[page][i] = 0;
 		}
+		for (unsigned i = first; i < first + GROUP_ENTRIES; i++)
+			vm->snapshots[page][i] = 0;
 	}
+	sp->touched = 0;
 }
 
-static void leave_table(struct umbra_vm *vm, uint64_t gfn)
+static void leave_table(struct umbra_vm *vm, struct shadow_page *sp)
 {
-	struct slot *slot = slot_find(vm, gfn);
-	struct frame *frame = slot_frame(slot, gfn);
+	struct frame *frame = sp->frame;
 
-	if (!frame)
+	if (!frame || (--frame->shadows & ~FRAME_UNSYNC))
 		return;
-	frame->shadows--;
-	if ((frame->shadows & ~FRAME_UNSYNC) == 0) {
-		if (frame->shadows & FRAME_UNSYNC)
-			sync_forget(vm, gfn);
-		frame->shadows = 0;
-		slot_region(slot, gfn)->n_tables--;
-	}
+	frame->shadows = 0;
+	large_may_merge(vm, sp->gfn);
 }
 
 void page_zap(struct umbra_vm *vm, uint32_t page)
@@ -149,8 +157,10 @@ void page_zap(struct umbra_vm *vm, uint32_t page)
 	while (*at != page)
 		at = &vm->pages[*at].hash_next;
 	*at = sp->hash_next;
-	if (page_has_table(sp))
-		leave_table(vm, sp->gfn);
+	unsync_leave(vm, page);
+	unsync_disown(vm, page);
+	leave_table(vm, sp);
+	sp->owner = 0;
 	sp->in_use = false;
 	sp->hash_next = vm->free_list;
 	vm->free_list = page;

@@ -10,13 +10,15 @@
 const struct umbra_policy umbra_policy_default = {
 	.cache = true,
 	.large = true,
+	.elide = true,
 	.emulate = true,
-	.oos = UMBRA_OOS_LEAF,
-	.sticky = 4,
+	.oos = UMBRA_OOS_ALL,
+	.snapshot = true,
+	.sticky = 20,
 	.prefetch = 8,
 	.pool = 0,
 	.replace = UMBRA_REPLACE_CLOCK,
-	.audit = false,
+	.audit = 0,
 };
 
 enum kind {
@@ -24,6 +26,7 @@ enum kind {
 	KIND_ENUM,
 	KIND_NUMBER,
 	KIND_POWER, /* 0 or a power of two */
+	KIND_EVERY, /* a number; "off" is 0, "on" is 1 */
 };
 
 struct key {
@@ -44,28 +47,42 @@ static const struct key keys[] = {
 		.kind = KIND_ENUM,
 		.offset_bytes = offsetof(struct umbra_policy, oos),
 		.values = {"off", "leaf", "all"},
-		.help = "oos=off|leaf|all      guest tables that may go out of sync (leaf)"},
+		.help = "oos=off|leaf|all      guest tables that may go out of sync (all)"},
 	{.name = "sticky",
 		.kind = KIND_NUMBER,
 		.offset_bytes = offsetof(struct umbra_policy, sticky),
 		.max = 1000000,
-		.help = "sticky=N              unchanged flushes before a table is protected again "
-			"(4)"},
+		.help = "sticky=N              unchanged flushes before a table is "
+			"protected again "
+			"(20)"},
+	{.name = "snapshot",
+		.kind = KIND_BOOL,
+		.offset_bytes = offsetof(struct umbra_policy, snapshot),
+		.help = "snapshot=on|off       a resync compares; off: it forgets the "
+			"table (on)"},
 	{.name = "emulate",
 		.kind = KIND_BOOL,
 		.offset_bytes = offsetof(struct umbra_policy, emulate),
-		.help = "emulate=on|off        emulate stores into protected tables, or unshadow "
+		.help = "emulate=on|off        emulate stores into protected tables, or "
+			"unshadow "
 			"(on)"},
 	{.name = "prefetch",
 		.kind = KIND_POWER,
 		.offset_bytes = offsetof(struct umbra_policy, prefetch),
 		.max = 512,
-		.help = "prefetch=N            entries looked at around a fault, 0 or a power of "
+		.help = "prefetch=N            entries looked at around a fault, 0 or a "
+			"power of "
 			"two (8)"},
 	{.name = "large",
 		.kind = KIND_BOOL,
 		.offset_bytes = offsetof(struct umbra_policy, large),
 		.help = "large=on|off          use 2M mappings (on)"},
+	{.name = "elide",
+		.kind = KIND_BOOL,
+		.offset_bytes = offsetof(struct umbra_policy, elide),
+		.help = "elide=on|off          no TLB flush where nothing was lost since "
+			"the last "
+			"(on)"},
 	{.name = "pool",
 		.kind = KIND_NUMBER,
 		.offset_bytes = offsetof(struct umbra_policy, pool),
@@ -79,9 +96,12 @@ static const struct key keys[] = {
 		.help = "replace=clock|fifo    which shadow page goes when the pool is full "
 			"(clock)"},
 	{.name = "audit",
-		.kind = KIND_BOOL,
+		.kind = KIND_EVERY,
 		.offset_bytes = offsetof(struct umbra_policy, audit),
-		.help = "audit=on|off          check all invariants after every event: slow (off)"},
+		.max = 1000000,
+		.help = "audit=off|on|N        check all invariants after every event, or "
+			"every Nth: "
+			"slow (off)"},
 };
 
 #define N_KEYS (sizeof(keys) / sizeof(keys[0]))
@@ -172,7 +192,7 @@ static bool parse_value(const struct key *key, struct word word, struct umbra_po
 			*(unsigned *)field = i;
 		return true;
 	}
-	return false;
+	return key->kind == KIND_EVERY && parse_number(key, word, field);
 }
 
 static_assert(sizeof(enum umbra_oos) == sizeof(unsigned) &&

@@ -7,11 +7,13 @@
 
 #include "audit.h"
 #include "flush.h"
+#include "large.h"
 #include "lock.h"
 #include "mode.h"
 #include "page.h"
 #include "sync.h"
 #include "tree.h"
+#include "unsync.h"
 
 /* Returns the root that was left: 0 at first. */
 static uint32_t leave(struct umbra_vcpu *vcpu)
@@ -32,17 +34,35 @@ static uint64_t root_gfn(const struct umbra_vcpu *vcpu)
 	return vcpu->mode->levels ? mode_root_gfn(vcpu) : 0;
 }
 
-static uint32_t make_root(struct umbra_vcpu *vcpu, uint64_t gfn, uint32_t from)
+static uint32_t make_root(struct umbra_vcpu *vcpu, uint64_t gfn)
 {
-	struct umbra_vm *vm = vcpu->vm;
-	uint32_t root;
+	vcpu->vm->stats.mmu_cache_miss++;
+	page_reserve(vcpu->vm, 1);
+	return page_create(vcpu->vm, gfn, vcpu->root_role, 0);
+}
 
-	page_reserve(vm, 1);
-	root = page_create(vm, gfn, vcpu->root_role);
-	if (vm->policy.cache && page_has_table(&vm->pages[root]) && vm->pages[from].in_use &&
-		vm->pages[from].role == vcpu->root_role)
-		tree_inherit(vm, from, root);
-	return root;
+/* The page for (@gfn, root_role) is there. It may have been found below another
+ * root until now. */
+static void take_root(struct umbra_vm *vm, uint32_t root)
+{
+	struct shadow_page *sp = &vm->pages[root];
+
+	vm->stats.mmu_cache_hit++;
+	if (LIKELY(sp->owner == root))
+		return;
+	if (sp->parents || sp->roots) {
+		unsync_adopt(vm, root, 0);
+	} else {
+		page_empty(vm, root);
+		unsync_give(vm, root, root);
+	}
+}
+
+/* Can the new @root take over links of @from? */
+static bool may_inherit(const struct umbra_vm *vm, uint32_t from, uint32_t root)
+{
+	return vm->policy.cache && page_has_table(&vm->pages[root]) && vm->pages[from].in_use &&
+	       vm->pages[from].role == vm->pages[root].role;
 }
 
 static void enter(struct umbra_vcpu *vcpu, uint32_t from)
@@ -50,42 +70,46 @@ static void enter(struct umbra_vcpu *vcpu, uint32_t from)
 	struct umbra_vm *vm = vcpu->vm;
 	uint64_t gfn = root_gfn(vcpu);
 	uint32_t root = page_lookup(vm, gfn, vcpu->root_role);
+	bool made = !root;
 
-	if (root) {
-		vm->stats.mmu_cache_hit++;
-	} else {
-		vm->stats.mmu_cache_miss++;
-		root = make_root(vcpu, gfn, from);
-	}
-	if (mode_pdptes(vcpu))
-		tree_load_pdptes(vm, root);
+	if (made)
+		root = make_root(vcpu, gfn);
+	else
+		take_root(vm, root);
 	vm->pages[root].roots++;
 	vm->pages[root].used = true;
 	vcpu->root = root;
 	vcpu->root_hpa = page_hpa(vm, root);
+	if (mode_pdptes(vcpu))
+		tree_load_pdptes(vm, root);
+	sync_root(vm, root);
+	if (made && may_inherit(vm, from, root))
+		tree_inherit(vm, from, root);
 }
 
-/* The registers have been taken over; everything the guest could have cached is stale now. */
-static void switch_root(struct umbra_vcpu *vcpu)
+/* The registers have been taken over; everything the guest could have cached is
+ * stale now. With
+ * @always the hardware is flushed whether or not anything was lost: what it
+ * caches may depend on more than tables. */
+static void switch_root(struct umbra_vcpu *vcpu, bool always)
 {
 	struct umbra_vm *vm = vcpu->vm;
 	uint32_t from = leave(vcpu);
 
-	if (vm->policy.cache)
-		sync_all(vm);
-	else
+	if (UNLIKELY(!vm->policy.cache))
 		page_zap_all(vm);
+	large_pass(vm);
 	enter(vcpu, from);
-	for (unsigned i = 0; i < GAVE_UP_MAX; i++)
-		vcpu->gave_up[i] = ~0ull;
-	flush_vcpu(vcpu);
+	vcpu->n_gave_up = 0;
+	flush_enter(vcpu, always);
 }
 
 void root_init(struct umbra_vcpu *vcpu)
 {
 	mode_reset(vcpu);
 	mmu_lock(vcpu->vm);
-	switch_root(vcpu);
+	enter(vcpu, 0);
+	flush_nothing(vcpu);
 	mmu_unlock(vcpu->vm);
 }
 
@@ -102,7 +126,7 @@ enum umbra_outcome umbra_load_cr3(struct umbra_vcpu *vcpu, uint64_t cr3, struct 
 	if (!mode_set_cr3(vcpu, cr3))
 		return refuse(out);
 	mmu_lock(vm);
-	switch_root(vcpu);
+	switch_root(vcpu, false);
 	mmu_unlock(vm);
 	audit_event(vm);
 	return UMBRA_RESUME;
@@ -116,7 +140,7 @@ enum umbra_outcome umbra_set_paging_regs(
 	if (!mode_set(vcpu, regs))
 		return refuse(out);
 	mmu_lock(vm);
-	switch_root(vcpu);
+	switch_root(vcpu, true);
 	mmu_unlock(vm);
 	audit_event(vm);
 	return UMBRA_RESUME;
@@ -173,8 +197,8 @@ enum umbra_outcome umbra_invpcid(struct umbra_vcpu *vcpu, uint64_t type,
 	if (type == UMBRA_INVPCID_ADDRESS && current) {
 		invalidate_gva(vcpu, descriptor->gva & vcpu->linear_mask);
 	} else {
-		sync_all(vm);
-		flush_vcpu(vcpu);
+		sync_root(vm, vcpu->root);
+		flush_enter(vcpu, false);
 	}
 	mmu_unlock(vm);
 	audit_event(vm);

@@ -2,15 +2,26 @@
 /* The only writer of live shadow entries; see set.h. */
 #include "set.h"
 
+#include "flush.h"
 #include "rmap.h"
 #include "slot.h"
 #include "spte.h"
+#include "unsync.h"
 
 static void store(struct umbra_vm *vm, uint32_t page, unsigned index, uint64_t spte)
 {
 	vm->changes++;
 	atomic_store_explicit(
 		(_Atomic uint64_t *)&vm->tables[page][index], spte, memory_order_release);
+}
+
+/* A link of @page changed or went: descents through it are worth nothing. Page directories under
+ * PDPTEs own, but descents begin at the root. */
+static void note_unlinked(struct umbra_vm *vm, uint32_t page)
+{
+	uint32_t owner = vm->pages[page].owner;
+
+	vm->pages[page_level(&vm->pages[owner]) > 2 ? owner : 0].unlinked = ++vm->clock;
 }
 
 static void note_filled(struct umbra_vm *vm, uint32_t page, unsigned index)
@@ -48,6 +59,7 @@ void set_link(struct umbra_vm *vm, uint32_t page, unsigned index, uint32_t child
 	UMBRA_ASSERT(vm, vm->pages[child].in_use);
 	note_filled(vm, page, index);
 	rmap_add(vm, &vm->pages[child].parents, ref_make(page, index)); /* I4 */
+	unsync_adopt(vm, child, unsync_heir(vm, page, child));
 	/* PDPTEs have neither rights nor A. SDM 3A "PDPTE Registers". */
 	if (vm->pages[page].role & ROLE_PAE_ROOT)
 		bits = 0;
@@ -58,11 +70,15 @@ void set_link(struct umbra_vm *vm, uint32_t page, unsigned index, uint32_t child
 
 void set_bits(struct umbra_vm *vm, uint32_t page, unsigned index, uint64_t spte)
 {
-	UMBRA_ASSERT(vm, !((set_read(vm, page, index) ^ spte) & (X86_PTE_P | SPTE_RMAP)));
+	uint64_t old = set_read(vm, page, index);
+
+	UMBRA_ASSERT(vm, !((old ^ spte) & (X86_PTE_P | SPTE_RMAP)));
 	UMBRA_ASSERT(vm, !(vm->pages[page].role & ROLE_PAE_ROOT));
 	if (!spte_is_leaf(spte, page_level(&vm->pages[page])))
-		vm->descent_key++;
-	store(vm, page, index, spte);
+		note_unlinked(vm, page);
+	if (spte_needs_flush(old, spte))
+		flush_note_lost(vm, page);
+	store(vm, page, index, spte | (old & SPTE_HW_AD));
 }
 
 /* Take @bits from a present entry, without losing what the processor sets meanwhile. */
@@ -76,7 +92,15 @@ static bool take(struct umbra_vm *vm, uint32_t ref, uint64_t bits)
 
 bool set_read_only(struct umbra_vm *vm, uint32_t ref)
 {
+	flush_note_lost(vm, ref_page(ref));
 	return take(vm, ref, X86_PTE_W);
+}
+
+bool set_clear_dirty(struct umbra_vm *vm, uint32_t ref)
+{
+	flush_note_lost(vm, ref_page(ref));
+	vm->dirty_cleared = true;
+	return take(vm, ref, X86_PTE_D);
 }
 
 bool set_clear_accessed(struct umbra_vm *vm, uint32_t ref)
@@ -94,31 +118,49 @@ uint64_t set_leaf_gfn(const struct umbra_vm *vm, uint32_t page, unsigned index)
 	return gpte_gfn(vm->snapshots[page][index], level);
 }
 
-/* The list that a leaf is in. */
-static uint32_t *leaf_list(struct umbra_vm *vm, uint32_t page, unsigned index)
+/* Take a 4K leaf of RAM off the list that it is in. */
+static inline void forget_4k(struct umbra_vm *vm, uint32_t page, unsigned index, uint64_t spte)
 {
-	uint64_t gfn = set_leaf_gfn(vm, page, index);
-	struct slot *slot = slot_find(vm, gfn);
+	const struct shadow_page *sp = &vm->pages[page];
+	uint64_t gfn = page_direct(sp) ? sp->gfn + index : gpte_gfn(vm->snapshots[page][index], 1);
+	struct frame *frame = frame_of(vm, gfn);
 
-	return page_level(&vm->pages[page]) == 1 ? &slot_frame(slot, gfn)->rmap
-						 : &slot_region(slot, gfn)->rmap;
+	rmap_remove(vm, &frame->rmap, ref_make(page, index));
+	if (UNLIKELY((frame->shadows & FRAME_UNSYNC) && (spte & X86_PTE_D)))
+		unsync_note_dirty(vm, gfn);
+}
+
+/* The rest of set_clear() above the last level. */
+static uint32_t forget_upper(struct umbra_vm *vm, uint32_t page, unsigned index, uint64_t spte)
+{
+	uint32_t ref = ref_make(page, index);
+	uint32_t child;
+
+	if (spte & SPTE_RMAP) {
+		uint64_t gfn = set_leaf_gfn(vm, page, index);
+
+		rmap_remove(vm, &slot_region(slot_find(vm, gfn), gfn)->rmap, ref);
+		return 0;
+	}
+	if (spte_is_leaf(spte, page_level(&vm->pages[page])))
+		return 0;
+	note_unlinked(vm, page);
+	child = spte_child(vm, spte);
+	rmap_remove(vm, &vm->pages[child].parents, ref);
+	return child;
 }
 
 uint32_t set_clear(struct umbra_vm *vm, uint32_t page, unsigned index)
 {
 	uint64_t spte = set_read(vm, page, index);
-	uint32_t ref = ref_make(page, index);
-	uint32_t child = 0;
 
 	UMBRA_ASSERT(vm, spte_present(spte));
 	store(vm, page, index, 0);
 	vm->pages[page].n_present--;
-	if (spte & SPTE_RMAP) {
-		rmap_remove(vm, leaf_list(vm, page, index), ref);
-	} else if (!spte_is_leaf(spte, page_level(&vm->pages[page]))) {
-		vm->descent_key++;
-		child = spte_child(vm, spte);
-		rmap_remove(vm, &vm->pages[child].parents, ref);
-	}
-	return child;
+	flush_note_lost(vm, page);
+	if (UNLIKELY(page_level(&vm->pages[page]) > 1))
+		return forget_upper(vm, page, index, spte);
+	if (spte & SPTE_RMAP)
+		forget_4k(vm, page, index, spte);
+	return 0;
 }

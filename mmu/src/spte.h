@@ -47,6 +47,13 @@ static inline bool spte_rights_lost(uint64_t old, uint64_t now)
 	return (old & ~now & (X86_PTE_W | X86_PTE_U)) || (~old & now & X86_PTE_NX);
 }
 
+/* Would a TLB that still holds @old show the guest more, or other, than @now? To gain U is to lose
+ * the supervisor's rights, under SMAP and SMEP. */
+static inline bool spte_needs_flush(uint64_t old, uint64_t now)
+{
+	return spte_rights_lost(old, now) || ((old ^ now) & ~(X86_PTE_W | X86_PTE_NX | SPTE_HW_AD));
+}
+
 /*
  * Rights that an entry for @gpte gives: not writable before the guest's D is set (I6). With
  * CR0.WP=0 entries above give W, so that a supervisor's write to a read-only page can be let

@@ -2,28 +2,47 @@
 /*
  * Out-of-sync guest tables; see sync.h.
  *
- * What a processor may cache is what makes this legal. SDM 3A "Caching Translation Information";
- * APM 2 "Translation-Lookaside Buffer".
+ * What a processor may cache is what makes this legal. SDM 3A "Caching
+ * Translation Information"; APM 2 "Translation-Lookaside Buffer".
  *
- * 1. While a table is unsync its shadow pages may show older guest entries than memory does: the
- *    ones that stand in their snapshots. A processor may likewise use a cached translation until
- * the guest invalidates it.
- * 2. An entry that is not present is never cached, nor one with A=0: so the shadow never holds an
- *    entry for these. A fault drops what is cached for its address: it reads guest memory afresh at
- *    every level, and the entries on the way are brought up to date whether it is fixed (tree.c) or
- *    injected or handed to the host (sync_path).
- * 3. A load of CR3, or a change of CR0, CR4 or EFER that flushes: every unsync table is compared
- *    before the guest goes on.
- * 4. INVLPG drops the translations of its address and all paging-structure caches: the last-level
- *    entry of the address, and every unsync table above the last level, are compared.
- * 5. A table that is linked anew is compared first, and so are the unsync tables below it: no
- *    processor could have cached their entries at that place, and an INVLPG there found no path to
- *    them.
- *    The same holds for an entry above such tables whose rights change: it is dropped, to be linked
- *    anew.
- * 6. A table that was found unchanged at `sticky` flushes in a row is write-protected at the next.
- *    Until then writing it costs nothing, and no protection is taken from it at a context switch.
- * 7. At most UNSYNC_MAX tables are unsync, which bounds the work of a flush.
+ * 1. While a table is unsync its shadow pages may show older guest entries than
+ * memory does: the ones that stand in their snapshots. A processor may likewise
+ * use a cached translation until the guest invalidates it. SDM "Invalidation of
+ * TLBs and Paging-Structure Caches".
+ * 2. An entry that is not present is never cached, nor one with A=0: so the
+ * shadow never holds an entry for these. A and D are set in guest memory for an
+ * access that the guest makes, never for one that we foresee. SDM "Accessed and
+ * Dirty Flags".
+ * 3. A fault drops what is cached for its address, at every level: guest memory
+ * is read afresh, and the entries on the way are brought up to date whether the
+ * fault is fixed (tree.c), injected or handed to the host (sync_path). SDM
+ * "Operations that Invalidate TLBs and Paging-Structure Caches".
+ * 4. A load of CR3, or a change of CR0, CR4 or EFER that flushes: every unsync
+ * table that the new root reaches is brought up to date before the guest goes
+ * on (sync_root). Those that it does not reach wait until something does.
+ * 5. INVLPG drops the translations of its address and all paging-structure
+ * caches: the last-level entry of the address, and every unsync table above the
+ * last level, are brought up to date. With EFER.TCE=1 it drops the upper
+ * entries of its address alone, and so do we. APM 2 "Translation Cache
+ * Extension".
+ * 6. A table that is linked anew is compared first, and so are the unsync
+ * tables below it: no processor could have cached their entries at that place,
+ * and an INVLPG there found no path to them (sync_attach). The same holds for
+ * an entry above such tables whose rights change: it is dropped, to be linked
+ * anew.
+ * 7. Bringing up to date begins with the question whether the table was written
+ * since the last time: the processor sets D in the leaves that map its frame
+ * (unsync.h). Only then is it compared with its snapshots, and what differs is
+ * changed: removed, given other rights, or, if it is usable and at the last
+ * level, installed.
+ * 8. D bits are cleared, to ask again, only where the guest's flush is passed
+ * on to the hardware before it runs: at rule 4. At rules 3, 5 and 6 they are
+ * looked at and left.
+ * 9. A table that was found as it was at `sticky` flushes in a row is
+ * write-protected at the next. Until then writing it costs nothing, and a flush
+ * 20 instructions.
+ * 10. After a flush at most UNSYNC_MAX tables of a list are unsync, which
+ * bounds the work of the next.
  */
 #include "sync.h"
 
@@ -33,6 +52,7 @@
 #include "slot.h"
 #include "spte.h"
 #include "tree.h"
+#include "unsync.h"
 
 /* ---- entries ---- */
 
@@ -43,8 +63,8 @@ static const struct format *page_format(const struct umbra_vm *vm, const struct 
 
 static void note_orphan(struct umbra_vm *vm, uint32_t child)
 {
-	if (child && !vm->pages[child].parents && !vm->pages[child].roots &&
-		vm->n_orphans < ORPHANS_MAX)
+	if (!vm->pages[child].parents && !vm->pages[child].roots &&
+		!page_direct(&vm->pages[child]) && vm->n_orphans < ORPHANS_MAX)
 		vm->orphans[vm->n_orphans++] = child;
 }
 
@@ -65,19 +85,15 @@ static bool same_target(uint32_t role, uint64_t old, uint64_t gpte)
 	return !((old ^ gpte) & what);
 }
 
-/* What @spte, which stays, has to be for @gpte. */
-static uint64_t changed_spte(struct umbra_vm *vm, uint32_t page, uint64_t spte, uint64_t gpte)
+/* What leaf @spte of @page, which stays, has to be for @gpte. */
+static inline uint64_t changed_leaf(
+	struct umbra_vm *vm, uint32_t role, uint64_t spte, uint64_t gpte, unsigned level)
 {
-	const struct shadow_page *sp = &vm->pages[page];
-	unsigned level = page_level(sp);
-	uint64_t keep = X86_PTE_FRAME | X86_PTE_P | SPTE_HW_AD | SPTE_RMAP;
-	uint64_t bits = spte_rights(sp->role, gpte, gpte_terminal(gpte, level));
+	uint64_t bits = spte_rights(role, gpte, true) | spte_leaf_bits(gpte, level);
 
-	if (!spte_is_leaf(spte, level))
-		return (spte & keep) | bits;
 	if ((bits & ~spte & X86_PTE_W) && !tree_may_write(vm, gpte_gfn(gpte, level), level))
 		bits &= ~X86_PTE_W;
-	return (spte & keep) | bits | spte_leaf_bits(gpte, level);
+	return (spte & (X86_PTE_FRAME | X86_PTE_P | SPTE_HW_AD | SPTE_RMAP)) | bits;
 }
 
 /* The guest took rights from what @spte stood for: until it flushes, a TLB may hold them where no
@@ -93,50 +109,59 @@ static void note_stale(struct umbra_vm *vm, const struct shadow_page *sp, uint64
 		vm->stale_parts = true;
 }
 
-/* Rule 5: no link may gain rights while tables below it can be unsync; and to lose U is to gain the
- * supervisor's under SMAP and SMEP. */
-static bool may_change(const struct umbra_vm *vm, unsigned level, uint64_t spte, uint64_t now)
-{
-	return spte_is_leaf(spte, level) || !vm->n_unsync || !((now ^ spte) & SPTE_RIGHTS);
-}
-
-/* What mprotect(), fork() and scans of A and D change in an entry that stays; and the bits that are
- * ignored in every format. */
-#define ONLY_RIGHTS (X86_PTE_W | X86_PTE_U | X86_PTE_A | X86_PTE_D | 0xe00)
-
-/* sync_entry() for a change of no more than that, of a last-level entry that stands. Returns false
- * if it is something else. */
-static inline bool sync_rights(struct umbra_vm *vm, uint32_t page, unsigned index, uint64_t gpte)
-{
-	uint32_t role = vm->pages[page].role;
-	uint64_t spte = set_read(vm, page, index);
-	uint64_t now;
-
-	if (!(gpte & X86_PTE_A) || !spte || (role & ROLE_LEVEL) > 1 ||
-		((gpte ^ vm->snapshots[page][index]) & ~(uint64_t)ONLY_RIGHTS))
-		return false;
-	now = (spte & ~SPTE_RIGHTS) | spte_rights(role, gpte, true);
-	if ((now & ~spte & X86_PTE_W) && !tree_may_write(vm, gpte_gfn(gpte, 1), 1))
-		now &= ~X86_PTE_W;
-	vm->stale_writable |= spte & ~now & X86_PTE_W;
-	vm->snapshots[page][index] = gpte;
-	set_bits(vm, page, index, now);
-	return true;
-}
-
-void sync_entry(struct umbra_vm *vm, uint32_t page, unsigned index, uint64_t gpte)
+/* sync_entry() at the last level. */
+static void sync_leaf(struct umbra_vm *vm, uint32_t page, unsigned index, uint64_t gpte)
 {
 	struct shadow_page *sp = &vm->pages[page];
-	unsigned level = page_level(sp);
-	uint64_t old = vm->snapshots[page][index];
 	uint64_t spte = set_read(vm, page, index);
-	bool usable = gpte_usable(page_format(vm, sp), gpte, level);
-	bool same = same_target(sp->role, old, gpte);
-	uint64_t now = spte && usable && same ? changed_spte(vm, page, spte, gpte) : 0;
+	uint64_t was = vm->snapshots[page][index];
+	bool usable = gpte_usable(page_format(vm, sp), gpte, 1);
+
+	if (spte) {
+		vm->stale_writable |= spte & X86_PTE_W;
+		if (usable && !((was ^ gpte) & X86_PTE_FRAME)) {
+			set_bits(vm, page, index, changed_leaf(vm, sp->role, spte, gpte, 1));
+			vm->snapshots[page][index] = gpte;
+			return;
+		}
+		set_clear(vm, page, index);
+	}
+	vm->snapshots[page][index] = gpte;
+	page_touch(sp, index);
+	if (usable)
+		tree_prefetch(vm, page, index, gpte);
+}
+
+/* What the entry above the last level, which leads where it led, has to be for
+ * @gpte; 0: it has to go. */
+static uint64_t changed_upper(struct umbra_vm *vm, uint32_t page, uint64_t spte, uint64_t gpte)
+{
+	const struct shadow_page *sp = &vm->pages[page];
+	unsigned level = page_level(sp);
+	bool terminal = gpte_terminal(gpte, level);
+	uint64_t now;
+
+	if (!gpte_usable(page_format(vm, sp), gpte, level))
+		return 0;
+	if (spte_is_leaf(spte, level))
+		return changed_leaf(vm, sp->role, spte, gpte, level);
+	now = (spte & ~SPTE_RIGHTS) | spte_rights(sp->role, gpte, terminal);
+	/* Rule 6: no link may gain rights while tables below it can be unsync; and to
+	 * lose U is to gain the supervisor's under SMAP and SMEP. */
+	return terminal || now == spte ? now : 0;
+}
+
+/* sync_entry() above it. */
+static void sync_upper_entry(struct umbra_vm *vm, uint32_t page, unsigned index, uint64_t gpte)
+{
+	struct shadow_page *sp = &vm->pages[page];
+	uint64_t spte = set_read(vm, page, index);
+	bool same = same_target(sp->role, vm->snapshots[page][index], gpte);
+	uint64_t now = spte && same ? changed_upper(vm, page, spte, gpte) : 0;
 
 	if (spte)
 		note_stale(vm, sp, spte);
-	if (now && may_change(vm, level, spte, now)) {
+	if (now) {
 		set_bits(vm, page, index, now);
 	} else if (spte) {
 		uint32_t child = set_clear(vm, page, index);
@@ -144,12 +169,17 @@ void sync_entry(struct umbra_vm *vm, uint32_t page, unsigned index, uint64_t gpt
 		/* Only when the link went for good, not when the entry merely lost A, say. */
 		if (child && (!(gpte & X86_PTE_P) || !same))
 			note_orphan(vm, child);
-		spte = 0;
 	}
 	vm->snapshots[page][index] = gpte;
 	page_touch(sp, index);
-	if (!spte && usable && level == 1)
-		tree_prefetch(vm, page, index, gpte);
+}
+
+void sync_entry(struct umbra_vm *vm, uint32_t page, unsigned index, uint64_t gpte)
+{
+	if (page_level(&vm->pages[page]) == 1)
+		sync_leaf(vm, page, index, gpte);
+	else
+		sync_upper_entry(vm, page, index, gpte);
 }
 
 void sync_entry_now(struct umbra_vm *vm, uint32_t page, unsigned index)
@@ -195,27 +225,62 @@ void sync_wide_views(struct umbra_vm *vm, const struct walk *walk)
 	}
 }
 
+/* An entry of @page was found to be @gpte now. */
+static void sync_changed(struct umbra_vm *vm, uint32_t page, unsigned index, uint64_t gpte)
+{
+	vm->stats.mmu_sync_changed++;
+	sync_entry(vm, page, index, gpte);
+}
+
+static __attribute__((noinline)) void sync_group(
+	struct umbra_vm *vm, uint32_t page, struct gpte_table table, unsigned first)
+{
+	const uint64_t *was = vm->snapshots[page];
+
+	for (unsigned i = first; i < first + GROUP_ENTRIES; i++) {
+		uint64_t gpte = gpte_at(table, i);
+
+		if (gpte != was[i])
+			sync_changed(vm, page, i, gpte);
+	}
+}
+
+/* The way of nearly all tables: three instructions an entry. Groups that were
+ * touched mostly lie side by side. */
+static void compare_wide(struct umbra_vm *vm, uint32_t page, struct gpte_table table)
+{
+	const uint64_t *was = vm->snapshots[page];
+	uint64_t groups = vm->pages[page].touched;
+	unsigned at = 0;
+
+	while (groups) {
+		unsigned skip = (unsigned)__builtin_ctzll(groups);
+
+		groups >>= skip;
+		at += skip * GROUP_ENTRIES;
+		do {
+			if (!gpte_group_same(table.wide + at, was + at))
+				sync_group(vm, page, table, at);
+			at += GROUP_ENTRIES;
+			groups >>= 1;
+		} while (groups & 1);
+	}
+}
+
 bool sync_page(struct umbra_vm *vm, uint32_t page)
 {
 	struct gpte_table table = page_gptes(&vm->pages[page]);
-	const uint64_t *snapshot = vm->snapshots[page];
-	bool changed = false;
+	uint64_t before = vm->stats.mmu_sync_changed;
 
-	for (uint64_t groups = vm->pages[page].touched; groups; groups &= groups - 1) {
-		unsigned first = (unsigned)__builtin_ctzll(groups) << GROUP_SHIFT;
-
-		for (unsigned i = first; i < first + GROUP_ENTRIES; i++) {
-			uint64_t gpte = gpte_at(table, i);
-
-			if (gpte != snapshot[i]) {
-				vm->stats.mmu_sync_changed++;
-				changed = true;
-				if (!sync_rights(vm, page, i, gpte))
-					sync_entry(vm, page, i, gpte);
-			}
-		}
+	vm->stats.mmu_sync++;
+	if (LIKELY(table.wide)) {
+		compare_wide(vm, page, table);
+	} else {
+		for (uint64_t groups = vm->pages[page].touched; groups; groups &= groups - 1)
+			sync_group(
+				vm, page, table, (unsigned)__builtin_ctzll(groups) << GROUP_SHIFT);
 	}
-	return changed;
+	return vm->stats.mmu_sync_changed != before;
 }
 
 /* ---- tables ---- */
@@ -231,121 +296,136 @@ void sync_write_protect(struct umbra_vm *vm, uint64_t gfn)
 		flush_later(vm);
 }
 
-static struct unsync_table *unsync_find(struct umbra_vm *vm, uint64_t gfn)
-{
-	for (struct unsync_table *t = vm->unsync; t < vm->unsync + vm->n_unsync; t++) {
-		if (t->gfn == gfn)
-			return t;
-	}
-	return NULL;
-}
-
-static void unsync_remove(struct umbra_vm *vm, struct unsync_table *table)
-{
-	vm->n_unsync_upper -= table->non_leaf;
-	*table = vm->unsync[--vm->n_unsync];
-}
-
-/* Compare every shadow page of @gfn. */
-static bool sync_table(struct umbra_vm *vm, uint64_t gfn)
-{
-	bool changed = false;
-
-	vm->stats.mmu_sync++;
-	for (uint32_t page = page_of_table(vm, gfn, 0); page; page = page_of_table(vm, gfn, page))
-		changed |= sync_page(vm, page);
-	return changed;
-}
-
 /* Writes are trapped again from here on, and what was written until now is seen: so protect first,
  * then compare. */
-static void protect_again(struct umbra_vm *vm, struct unsync_table *table)
+static void protect_again(struct umbra_vm *vm, uint64_t gfn)
 {
-	uint64_t gfn = table->gfn;
-
-	unsync_remove(vm, table);
 	frame_of(vm, gfn)->shadows &= ~FRAME_UNSYNC;
 	sync_write_protect(vm, gfn);
-	if (vm->flush_all)
+	if (vm->flush_all && vm->n_vcpus > 1)
 		flush_now(vm);
-	sync_table(vm, gfn);
-}
-
-/* Room for one more: the table that has been idle for longest goes. */
-static void make_room(struct umbra_vm *vm)
-{
-	struct unsync_table *victim = &vm->unsync[0];
-
-	for (struct unsync_table *t = vm->unsync; t < vm->unsync + vm->n_unsync; t++) {
-		if (t->idle > victim->idle)
-			victim = t;
+	for (uint32_t page = page_of_table(vm, gfn, 0); page; page = page_of_table(vm, gfn, page)) {
+		unsync_leave(vm, page);
+		sync_page(vm, page);
 	}
-	protect_again(vm, victim);
-}
-
-static void note_level(struct umbra_vm *vm, struct unsync_table *table, uint32_t page)
-{
-	if (page_level(&vm->pages[page]) == 1 || table->non_leaf)
-		return;
-	table->non_leaf = true;
-	vm->n_unsync_upper++;
-	vm->descent_key++;
 }
 
 void sync_unsync(struct umbra_vm *vm, uint64_t gfn)
 {
-	struct unsync_table *table;
-
-	if (vm->n_unsync == UNSYNC_MAX)
-		make_room(vm);
 	frame_of(vm, gfn)->shadows |= FRAME_UNSYNC;
 	vm->stats.mmu_unsync++;
-	table = &vm->unsync[vm->n_unsync++];
-	*table = (struct unsync_table){.gfn = gfn};
 	for (uint32_t page = page_of_table(vm, gfn, 0); page; page = page_of_table(vm, gfn, page))
-		note_level(vm, table, page);
+		unsync_join(vm, page);
 }
 
-void sync_joined(struct umbra_vm *vm, uint32_t page)
+/* Rule 6. */
+static void sync_list(struct umbra_vm *vm, uint32_t owner, unsigned which)
 {
-	note_level(vm, unsync_find(vm, vm->pages[page].gfn), page);
+	for (uint32_t page = vm->pages[owner].unsync[which].first; page;
+		page = vm->pages[page].unsync_next) {
+		if (unsync_written(vm, page))
+			sync_page(vm, page);
+	}
 }
 
-void sync_forget(struct umbra_vm *vm, uint64_t gfn)
+void sync_attach(struct umbra_vm *vm, uint32_t page, uint32_t owner)
 {
-	unsync_remove(vm, unsync_find(vm, gfn));
-}
+	struct shadow_page *sp = &vm->pages[page];
 
-void sync_attach(struct umbra_vm *vm, uint32_t page)
-{
-	const struct shadow_page *sp = &vm->pages[page];
-	struct frame *frame;
-
+	if (!sp->parents && !sp->roots && sp->owner != owner) {
+		if (page_level(sp) > 1)
+			page_empty(vm, page);
+		unsync_give(vm, page, owner);
+	}
 	if (page_level(sp) == 1) {
-		frame = frame_of(vm, sp->gfn);
-		if (frame && (frame->shadows & FRAME_UNSYNC))
+		if (unsync_page(sp) && unsync_written(vm, page))
 			sync_page(vm, page);
 		return;
 	}
-	/* Which of them are below is not known; there are few. */
-	for (unsigned i = 0; i < vm->n_unsync; i++)
-		sync_table(vm, vm->unsync[i].gfn);
+	/* Which of them are below is not known. */
+	for (unsigned which = 0; which < UNSYNC_LISTS; which++) {
+		sync_list(vm, sp->owner, which);
+		if (sp->owner)
+			sync_list(vm, 0, which);
+	}
 }
 
 /* ---- events ---- */
 
-void sync_all(struct umbra_vm *vm)
+/* Rule 7 at a flush. Returns true if something was found changed. */
+static bool flush_page(struct umbra_vm *vm, uint32_t page)
 {
-	/* Backwards: a table that is protected again gives its place to the last, which was seen
-	 * already. */
-	for (unsigned i = vm->n_unsync; i-- > 0;) {
-		struct unsync_table *table = &vm->unsync[i];
-
-		if (sync_table(vm, table->gfn))
-			table->idle = 0;
-		else if (++table->idle > vm->policy.sticky)
-			protect_again(vm, table);
+	if (!unsync_take_written(vm, page)) {
+		vm->stats.mmu_sync_skipped++;
+		return false;
 	}
+	if (LIKELY(vm->policy.snapshot))
+		return sync_page(vm, page);
+	vm->stats.mmu_sync++;
+	page_empty(vm, page);
+	return true;
+}
+
+/* The table of @page changes: its other pages need not. */
+static void not_idle(struct umbra_vm *vm, struct shadow_page *sp)
+{
+	sp->idle = 0;
+	if (LIKELY(sp->frame->shadows == (FRAME_UNSYNC | 1)))
+		return;
+	for (uint32_t p = page_of_table(vm, sp->gfn, 0); p; p = page_of_table(vm, sp->gfn, p))
+		vm->pages[p].idle = 0;
+}
+
+/* Rules 4, 9 and 10. */
+static void flush_list(struct umbra_vm *vm, uint32_t owner, unsigned which)
+{
+	unsigned n = 0;
+
+	for (uint32_t page = vm->pages[owner].unsync[which].first; page; page = vm->unsync_next) {
+		struct shadow_page *sp = &vm->pages[page];
+
+		vm->unsync_next = sp->unsync_next;
+		if (flush_page(vm, page))
+			not_idle(vm, sp);
+		else if (++sp->idle > vm->policy.sticky)
+			protect_again(vm, sp->gfn);
+		if (++n > UNSYNC_MAX && sp->listed)
+			protect_again(vm, sp->gfn);
+		/* From the root down: before what hangs below them is compared in vain. */
+		if (vm->n_orphans)
+			sync_reap_orphans(vm);
+	}
+}
+
+static void flush_owner(struct umbra_vm *vm, uint32_t owner)
+{
+	flush_list(vm, owner, UNSYNC_UPPER);
+	flush_list(vm, owner, UNSYNC_LEAF);
+}
+
+/* Call @each for the owners of what @root reaches: itself, or those below
+ * PDPTEs, and 0. */
+static inline void for_each_owner(
+	struct umbra_vm *vm, uint32_t root, void (*each)(struct umbra_vm *vm, uint32_t owner))
+{
+	if (LIKELY(!(vm->pages[root].role & ROLE_PAE_ROOT))) {
+		if (vm->pages[root].owner)
+			each(vm, root);
+	} else {
+		for (unsigned i = 0; i < 4; i++) {
+			uint64_t spte = set_read(vm, root, i);
+			uint32_t child = spte ? spte_child(vm, spte) : 0;
+
+			if (child && vm->pages[child].owner)
+				each(vm, vm->pages[child].owner);
+		}
+	}
+	each(vm, 0);
+}
+
+void sync_root(struct umbra_vm *vm, uint32_t root)
+{
+	for_each_owner(vm, root, flush_owner);
 }
 
 void sync_path(struct umbra_vm *vm, umbra_gva gva, uint32_t page)
@@ -356,11 +436,9 @@ void sync_path(struct umbra_vm *vm, umbra_gva gva, uint32_t page)
 		unsigned index = gva_index(gva, level);
 		uint64_t spte;
 
-		if (level == 1 || vm->n_unsync_upper) {
-			sync_entry_now(vm, page, index);
-			if (page_narrow(&vm->pages[page]))
-				sync_other_half(vm, page, index);
-		}
+		sync_entry_now(vm, page, index);
+		if (page_narrow(&vm->pages[page]))
+			sync_other_half(vm, page, index);
 		spte = set_read(vm, page, index);
 		if (!spte_present(spte) || spte_is_leaf(spte, level))
 			return;
@@ -368,27 +446,56 @@ void sync_path(struct umbra_vm *vm, umbra_gva gva, uint32_t page)
 	}
 }
 
+/* Upper tables are written rarely: when one was, it is better to flush more now than to compare it
+ * at every INVLPG from here on. */
+static void sync_upper(struct umbra_vm *vm, uint32_t owner)
+{
+	for (uint32_t page = vm->pages[owner].unsync[UNSYNC_UPPER].first; page;
+		page = vm->pages[page].unsync_next) {
+		if (unsync_take_written(vm, page))
+			sync_page(vm, page);
+	}
+}
+
 void sync_gva(struct umbra_vcpu *vcpu, umbra_gva gva)
 {
 	struct umbra_vm *vm = vcpu->vm;
 
-	if (!vm->n_unsync)
-		return;
-	for (unsigned i = 0; i < vm->n_unsync && vm->n_unsync_upper; i++) {
-		if (vm->unsync[i].non_leaf)
-			sync_table(vm, vm->unsync[i].gfn);
-	}
+	if (!(vcpu->regs.efer & X86_EFER_TCE))
+		for_each_owner(vm, vcpu->root, sync_upper);
 	sync_path(vm, gva, tree_known_page(vcpu, gva));
 }
 
 /* ---- orphans ---- */
 
+/* @page, which nothing leads to, goes with what only it led to. Pages of parts
+ * stay: they are dear, and a 2M page may have them again. */
+static void reap(struct umbra_vm *vm, uint32_t page)
+{
+	struct shadow_page *sp = &vm->pages[page];
+	uint64_t groups = page_level(sp) > 1 ? sp->touched : 0;
+
+	for (; groups; groups &= groups - 1) {
+		unsigned first = (unsigned)__builtin_ctzll(groups) << GROUP_SHIFT;
+
+		for (unsigned i = first; sp->n_present && i < first + GROUP_ENTRIES; i++) {
+			uint32_t child = set_read(vm, page, i) ? set_clear(vm, page, i) : 0;
+
+			if (child && !vm->pages[child].parents && !vm->pages[child].roots &&
+				!page_direct(&vm->pages[child]))
+				reap(vm, child);
+		}
+	}
+	page_zap(vm, page);
+}
+
 void sync_reap_orphans(struct umbra_vm *vm)
 {
 	while (vm->n_orphans) {
-		const struct shadow_page *sp = &vm->pages[vm->orphans[--vm->n_orphans]];
+		uint32_t page = vm->orphans[--vm->n_orphans];
+		const struct shadow_page *sp = &vm->pages[page];
 
 		if (sp->in_use && !sp->parents && !sp->roots)
-			page_zap(vm, vm->orphans[vm->n_orphans]);
+			reap(vm, page);
 	}
 }

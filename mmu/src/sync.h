@@ -34,8 +34,8 @@ void sync_written(struct umbra_vm *vm, uint64_t gfn, unsigned offset, size_t n_b
  * are others there: bring the entries up to date. */
 void sync_wide_views(struct umbra_vm *vm, const struct walk *walk);
 
-/* Compare all that @page ever looked at with the guest table. Returns true if something had
- * changed. */
+/* Compare all that @page ever looked at with the guest table. Returns true if
+ * something had changed; no page goes. */
 bool sync_page(struct umbra_vm *vm, uint32_t page);
 
 /* ---- tables ---- */
@@ -46,25 +46,22 @@ void sync_write_protect(struct umbra_vm *vm, uint64_t gfn);
 /* Let the shadowed, synced table @gfn be written from now on. */
 void sync_unsync(struct umbra_vm *vm, uint64_t gfn);
 
-/* @page was just made from a table that is unsync already. */
-void sync_joined(struct umbra_vm *vm, uint32_t page);
-
-/* The last page of unsync table @gfn is gone. */
-void sync_forget(struct umbra_vm *vm, uint64_t gfn);
-
-/* @page was found by lookup and is about to be linked: compare what is unsync in it or below. */
-void sync_attach(struct umbra_vm *vm, uint32_t page);
+/* @page was found by lookup and is about to be linked below something of
+ * @owner: bring what is unsync in it or below up to date. */
+void sync_attach(struct umbra_vm *vm, uint32_t page, uint32_t owner);
 
 /* ---- events ---- */
 
-/* The guest flushed everything (CR3 load and the like). */
-void sync_all(struct umbra_vm *vm);
+/* The guest flushed everything (CR3 load and the like) and goes on with @root.
+ * The caller sees to the flush before that (flush_enter). */
+void sync_root(struct umbra_vm *vm, uint32_t root);
 
 /* Bring the shadow entries on the way of @gva, from @page down as far as they are linked, to what
  * the guest's say now. */
 void sync_path(struct umbra_vm *vm, umbra_gva gva, uint32_t page);
 
-/* INVLPG of @gva on @vcpu: its entries, and every unsync table above the last level. */
+/* INVLPG of @gva on @vcpu: its entries, and every unsync table above the last
+ * level that it may have cached. */
 void sync_gva(struct umbra_vcpu *vcpu, umbra_gva gva);
 
 /* ---- orphans ---- */

@@ -9,6 +9,7 @@
 #include "slot.h"
 #include "spte.h"
 #include "sync.h"
+#include "unsync.h"
 
 bool tree_target(struct umbra_vm *vm, uint64_t gfn, struct target *target)
 {
@@ -89,20 +90,34 @@ void tree_prefetch(struct umbra_vm *vm, uint32_t page, unsigned index, uint64_t 
 		spte_rights(vm->pages[page].role, gpte, true) | spte_leaf_bits(gpte, 1), &target);
 }
 
-/* Look at the other guest entries of the aligned window around @index: mostly they are as they
- * were. */
-static void prefetch_window(struct umbra_vm *vm, uint32_t page, unsigned index)
+/* Look at the entries of the group at @first. Returns true if all of them lead somewhere now. */
+static __attribute__((noinline)) bool prefetch_group(
+	struct umbra_vm *vm, uint32_t page, struct gpte_table table, unsigned first)
 {
-	unsigned first = index & ~(vm->policy.prefetch - 1);
-	struct gpte_table table = page_gptes(&vm->pages[page]);
-	const uint64_t *snapshot = vm->snapshots[page];
+	unsigned n = 0;
 
-	for (unsigned i = first; i < first + vm->policy.prefetch; i++) {
+	for (unsigned i = first; i < first + GROUP_ENTRIES; i++) {
 		uint64_t gpte = gpte_at(table, i);
 
-		if (gpte != snapshot[i] && !set_read(vm, page, i))
+		if (gpte != vm->snapshots[page][i] && !set_read(vm, page, i))
 			sync_entry(vm, page, i, gpte);
+		n += !!set_read(vm, page, i);
 	}
+	return n == GROUP_ENTRIES;
+}
+
+void tree_prefetch_window(struct umbra_vm *vm, uint32_t page, unsigned index)
+{
+	struct gpte_table table = page_gptes(&vm->pages[page]);
+	unsigned n = vm->policy.prefetch > GROUP_ENTRIES ? vm->policy.prefetch : GROUP_ENTRIES;
+	unsigned first = index & ~(n - 1);
+	bool all = true;
+
+	for (unsigned i = first; i < first + n; i += GROUP_ENTRIES)
+		all &= prefetch_group(vm, page, table, i);
+	/* What comes in such numbers goes on behind them, mostly. */
+	for (unsigned i = first + n; all && i < ENTRIES; i += GROUP_ENTRIES)
+		all = prefetch_group(vm, page, table, i);
 }
 
 /* All of a new direct page at level 1: it stands for a 2M page, whose parts are used at random. */
@@ -165,9 +180,9 @@ static uint32_t link_table(struct umbra_vm *vm, uint32_t page, unsigned index, u
 		return spte_child(vm, spte);
 	child = page_lookup(vm, gfn, role);
 	if (!child)
-		child = page_create(vm, gfn, role);
-	else if (vm->n_unsync)
-		sync_attach(vm, child);
+		child = page_create(vm, gfn, role, page);
+	else
+		sync_attach(vm, child, unsync_heir(vm, page, child));
 	/* The comparison may have read another entry than the one that is being linked. */
 	vm->snapshots[page][index] = gpte;
 	set_link(vm, page, index, child, spte_rights(role, gpte, false));
@@ -180,7 +195,7 @@ static uint32_t link_direct(struct umbra_vm *vm, uint32_t page, unsigned index, 
 	uint32_t child = page_lookup(vm, gfn, role);
 
 	if (!child) {
-		child = page_create(vm, gfn, role);
+		child = page_create(vm, gfn, role, page);
 		if ((role & ROLE_LEVEL) == 1)
 			fill_direct(vm, child);
 	}
@@ -222,7 +237,8 @@ void tree_inherit(struct umbra_vm *vm, uint32_t from, uint32_t to)
 			uint64_t spte = set_read(vm, from, i);
 			uint64_t gpte = gpte_at(table, i);
 
-			if (!spte || gpte != vm->snapshots[from][i] || set_read(vm, to, i))
+			if (!spte || gpte != vm->snapshots[from][i] || set_read(vm, to, i) ||
+				vm->pages[spte_child(vm, spte)].owner)
 				continue;
 			set_link(vm, to, i, spte_child(vm, spte), spte & SPTE_RIGHTS);
 			vm->snapshots[to][i] = gpte;
@@ -243,20 +259,17 @@ static void walk_from(const struct umbra_vm *vm, struct walk *walk, uint32_t pag
 	walk->any = any;
 }
 
-/* See POOL_MAX. */
-static uint64_t descent_tag(const struct umbra_vcpu *vcpu, umbra_gva gva)
-{
-	return gva >> 21 | (uint64_t)vcpu->root << 43;
-}
-
 static void descend(struct umbra_vcpu *vcpu, umbra_gva gva, struct walk *walk)
 {
-	const struct umbra_vm *vm = vcpu->vm;
+	struct umbra_vm *vm = vcpu->vm;
+	struct descent *known = &vcpu->descents[gva >> 21 & (DESCENTS - 1)];
 	uint32_t page = vcpu->root;
 	unsigned level = vcpu->mode->levels;
 	uint64_t all = ~0ull;
 	uint64_t any = 0;
 
+	known->tag = 0;
+	known->n_above = level - 1;
 	for (; level > 1; level--) {
 		unsigned index = gva_index(gva, level);
 		uint64_t spte = set_read(vm, page, index);
@@ -268,37 +281,30 @@ static void descend(struct umbra_vcpu *vcpu, umbra_gva gva, struct walk *walk)
 			break;
 		all &= gpte;
 		any |= gpte;
+		known->at[level - 2] = (const uint64_t *)vm->pages[page].guest + index;
+		known->was[level - 2] = gpte;
 		page = spte_child(vm, spte);
 	}
 	walk_from(vm, walk, page, level, all, any);
-	if (level == 1 && !vm->n_unsync_upper)
-		vcpu->descents[gva >> 21 & (DESCENTS - 1)] = (struct descent){
-			.tag = descent_tag(vcpu, gva),
-			.key = vm->descent_key,
-			.all = all,
-			.any = any,
-			.page = page,
-		};
-}
-
-static const struct descent *known_descent(const struct umbra_vcpu *vcpu, umbra_gva gva)
-{
-	const struct descent *known = &vcpu->descents[gva >> 21 & (DESCENTS - 1)];
-
-	return known->tag == descent_tag(vcpu, gva) && known->key == vcpu->vm->descent_key ? known
-											   : NULL;
+	if (level != 1 || (vcpu->root_role & ROLE_NARROW))
+		return;
+	known->tag = tree_descent_tag(vcpu, gva);
+	known->made = vm->clock;
+	known->all = all;
+	known->any = any;
+	known->page = page;
 }
 
 uint32_t tree_known_page(const struct umbra_vcpu *vcpu, umbra_gva gva)
 {
-	const struct descent *known = known_descent(vcpu, gva);
+	const struct descent *known = tree_known(vcpu, gva);
 
 	return known ? known->page : vcpu->root;
 }
 
 void tree_descend(struct umbra_vcpu *vcpu, umbra_gva gva, struct walk *walk)
 {
-	const struct descent *known = known_descent(vcpu, gva);
+	const struct descent *known = tree_known(vcpu, gva);
 
 	if (known)
 		walk_from(vcpu->vm, walk, known->page, 1, known->all, known->any);
@@ -404,8 +410,8 @@ bool tree_map(struct umbra_vcpu *vcpu, umbra_gva gva, const struct walk *walk, a
 			bits |= role & ROLE_DIRECT ? spte_direct_leaf_bits(role, level)
 						   : spte_leaf_bits(gpte, level);
 			changed |= map_leaf(vm, page, index, bits, walk->gfn, target);
-			if (vm->policy.prefetch > 1 && gpte && level == 1)
-				prefetch_window(vm, page, index);
+			if (vm->policy.prefetch && gpte && level == 1)
+				tree_prefetch_window(vm, page, index);
 			return changed;
 		}
 		/* The guest's page is larger than a leaf can be here: the parts hang in a direct

@@ -7,7 +7,7 @@
 #ifndef MMU_TREE_H
 #define MMU_TREE_H
 
-#include "vm.h"
+#include "gpte.h"
 #include "walk.h"
 
 /* What a guest frame is backed by. */
@@ -21,6 +21,28 @@ struct target {
 /* Returns false if nothing may be mapped for @gfn (absent, and the embedder gave no absent page).
  */
 bool tree_target(struct umbra_vm *vm, uint64_t gfn, struct target *target);
+
+/* See POOL_MAX. */
+static inline uint64_t tree_descent_tag(const struct umbra_vcpu *vcpu, umbra_gva gva)
+{
+	return gva >> 21 | (uint64_t)vcpu->root << 43;
+}
+
+/* The descent for @gva, if one is remembered and still good; NULL if not. */
+static inline const struct descent *tree_known(const struct umbra_vcpu *vcpu, umbra_gva gva)
+{
+	const struct descent *known = &vcpu->descents[gva >> 21 & (DESCENTS - 1)];
+	const struct shadow_page *pages = vcpu->vm->pages;
+
+	if (known->tag != tree_descent_tag(vcpu, gva) || pages[0].unlinked > known->made ||
+		pages[vcpu->root].unlinked > known->made)
+		return NULL;
+	for (unsigned i = 0; i < known->n_above; i++) {
+		if (gpte_load(known->at[i]) != known->was[i])
+			return NULL;
+	}
+	return known;
+}
 
 /*
  * Begin a walk for @gva as far down as the shadow tree of @vcpu is known to stand for the guest's
@@ -42,15 +64,33 @@ bool tree_map(struct umbra_vcpu *vcpu, umbra_gva gva, const struct walk *walk, a
 	const struct target *target);
 
 /*
- * Fill the new root @to with the links of @from, the root that the vCPU comes from, where the
- * guest's entries are the same: the kernel's half, mostly. Every unsync table has just been
- * compared (sync.c, rule 5).
+ * Fill the new root @to with the links of @from, the root that the vCPU comes
+ * from, where the guest's entries are the same and lead to what all roots
+ * share: the kernel's half, mostly. What is shared and unsync has just been
+ * brought up to date (sync.c, rule 6).
  */
 void tree_inherit(struct umbra_vm *vm, uint32_t from, uint32_t to);
 
-/* The PDPTEs behind the PAE @root were loaded: let its entries lead to their pages, where these are
- * there. Every unsync table has just been compared; the caller sees to the flush. */
+/* The PDPTEs behind the PAE @root were loaded: let its entries lead to their
+ * pages, where these are there. The caller sees to sync_root() and the flush.
+ */
 void tree_load_pdptes(struct umbra_vm *vm, uint32_t root);
+
+/* Install what can be of the entries around @index of @page, at level 1, which was just filled. */
+void tree_prefetch_window(struct umbra_vm *vm, uint32_t page, unsigned index);
+
+/* The same, but for a look that nothing there is new, which is cheap for tables of 8-byte entries.
+ */
+static inline void tree_prefetch_around(struct umbra_vm *vm, uint32_t page, unsigned index)
+{
+	unsigned first = index & ~(GROUP_ENTRIES - 1);
+	const uint64_t *table = vm->pages[page].guest;
+
+	if (vm->policy.prefetch > GROUP_ENTRIES ||
+		(vm->policy.prefetch &&
+			!gpte_group_same(table + first, &vm->snapshots[page][first])))
+		tree_prefetch_window(vm, page, index);
+}
 
 /* Install the leaf for the usable @gpte in the empty entry @index of @page, at level 1. */
 void tree_prefetch(struct umbra_vm *vm, uint32_t page, unsigned index, uint64_t gpte);

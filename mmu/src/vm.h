@@ -22,9 +22,10 @@
 #define MAX_SLOTS     32u
 #define GROUP_SHIFT   3u /* a group is 8 entries, one cache line of a guest table */
 #define GROUP_ENTRIES (1u << GROUP_SHIFT)
-#define UNSYNC_MAX    64u
+#define UNSYNC_MAX    1024u /* tables in one list after a flush */
 #define GAVE_UP_MAX   4u
-#define ORPHANS_MAX   16u
+#define ORPHANS_MAX   ENTRIES /* all that one table can leave behind */
+#define MERGES_MAX    32u
 /* A fault needs at most one page per level below the root, and one more where a large page is
  * split. */
 #define RESERVE_PAGES 5u
@@ -37,7 +38,8 @@
 /* What is known of a 4K guest frame of a RAM slot. */
 struct frame {
 	uint32_t rmap;    /* first ref of the 4K leaves that map it */
-	uint32_t shadows; /* shadow pages made from it as a table; FRAME_UNSYNC with them */
+	uint32_t shadows; /* shadow pages made from it as a table; FRAME_UNSYNC with
+			     them: it is writable although it has shadows */
 };
 #define FRAME_UNSYNC 0x80000000u
 
@@ -87,21 +89,43 @@ struct slot {
 #define ROLE_QUADRANT_SHIFT 24
 #define ROLE_QUADRANT       (3u << ROLE_QUADRANT_SHIFT) /* 2-level: the part of the guest's table */
 
+/* Shadow pages of unsync tables, in the order in which they came: mostly from
+ * the root down. */
+struct unsync_list {
+	uint32_t first, last;
+};
+enum { UNSYNC_UPPER, UNSYNC_LEAF, UNSYNC_LISTS };
+
 struct shadow_page {
-	uint64_t gfn;      /* the guest table, or the first frame that a direct page maps */
-	uint64_t touched;  /* a bit per group in which an entry or snapshot may be other than 0 */
-	const void *guest; /* the guest table for us (all ones if it is absent); NULL: direct */
+	uint64_t gfn;        /* the guest table, or the first frame that a direct page maps */
+	uint64_t touched;    /* a bit per group in which an entry or snapshot may be other than 0 */
+	const void *guest;   /* the guest table for us (all ones if it is absent); NULL: direct */
+	struct frame *frame; /* of the guest table; NULL: it is not in RAM, or there is none */
 	uint32_t role;
 	uint32_t hash_next;
 	uint32_t parents; /* first ref of the entries that link here */
 	uint32_t roots;   /* vCPUs that run on it */
+	/* The only page with lists of its own (a root, or under PAE roots a page
+	 * directory) through which this page was ever reached; 0: several, whose
+	 * lists are page 0's. See unsync.h. */
+	uint32_t owner;
+	uint32_t unsync_next, unsync_prev; /* in a list of the owner */
+	uint32_t idle; /* flushes in a row that found it unwritten or unchanged */
+	struct unsync_list unsync[UNSYNC_LISTS]; /* if it owns: UPPER, LEAF */
+	/* If it owns, of what it owns: when an entry lost something last (flush.h), and a link. */
+	uint64_t lost, unlinked;
 	uint16_t n_present;
 	bool guest_ro; /* the table is in memory that cannot be written: A and D get lost */
 	bool in_use;
-	bool used; /* second chance for roots; for others the A bit of the parents serves */
-	uint32_t unused[4]; /* a power of two is quick to index */
+	bool used;   /* second chance for roots; for others the A bit of the parents serves */
+	bool listed; /* in a list of unsync tables */
+	/* Unsync: written since the last compare, for all that D bits tell or could
+	 * not tell. */
+	bool written;
+	uint8_t tag;        /* that it had as root on some vCPU, perhaps still has */
+	uint8_t unused[22]; /* a power of two is quick to index */
 };
-static_assert(sizeof(struct shadow_page) == 64, "one cache line, a shift to index");
+static_assert(sizeof(struct shadow_page) == 128, "a shift to index");
 
 /* Neighbours of an entry in the one list it is in: leaf: the frame's rmap; link: the child's
  * parents. */
@@ -120,27 +144,31 @@ struct format {
 /* By role_format(). */
 #define FORMATS 5u
 
-/* A guest table that is writable although shadowed. */
-struct unsync_table {
-	uint64_t gfn;
-	uint32_t idle; /* flushes in a row that found nothing changed */
-	bool non_leaf; /* some shadow of it is above level 1 */
-};
-
 struct mode;
 
 /*
- * What a descent from a root to a last-level table found, for the next fault in the same 2M: our
- * paging-structure cache. Good while no link changed anywhere and every table above the last level
- * is synced: while vm->descent_key is what it was.
+ * What a descent from a root to a last-level table found, for the next fault in
+ * the same 2M: our paging-structure cache. Good while no link changed anywhere
+ * (vm->descent_key is what it was) and the guest's entries passed are what they
+ * were.
  */
 struct descent {
-	uint64_t tag; /* descent_tag() */
-	uint64_t key;
+	uint64_t tag;  /* tree_descent_tag() */
+	uint64_t made; /* vm->clock */
 	uint64_t all, any;
-	uint32_t page;
+	uint32_t page; /* of the last-level table */
+	unsigned n_above;
+	const uint64_t *at[MAX_LEVEL - 1]; /* the entries above, from level 2 up */
+	uint64_t was[MAX_LEVEL - 1];
 };
 #define DESCENTS 16u
+
+/* What a tag of the host's TLB holds: translations of @root, none older than
+ * @flushed (flush.h). */
+struct tlb_tag {
+	uint64_t flushed;
+	uint32_t root;
+};
 
 /*
  * An access as far as translation cares, in one word: W, U and I as in a page fault's error code;
@@ -187,7 +215,10 @@ struct umbra_vcpu {
 	/* Frames whose stores the host could not emulate lately: the next one goes unsync, see
 	 * write.c. */
 	uint64_t gave_up[GAVE_UP_MAX];
-	unsigned gave_up_next;
+	unsigned n_gave_up; /* since the last switch of roots */
+	unsigned tag;       /* in use, of tags */
+	unsigned next_tag;
+	struct tlb_tag tags[UMBRA_TAGS_MAX];
 };
 
 struct umbra_vm {
@@ -219,13 +250,20 @@ struct umbra_vm {
 
 	struct slot slots[MAX_SLOTS]; /* largest first */
 	unsigned n_slots;
-	struct unsync_table unsync[UNSYNC_MAX];
-	unsigned n_unsync;
-	unsigned n_unsync_upper;       /* of them: with a shadow above level 1 */
-	uint64_t descent_key;          /* changes with every link; never 0 */
+	uint32_t unsync_next;          /* of the list that is being passed */
 	uint64_t changes;              /* of entries */
 	uint32_t orphans[ORPHANS_MAX]; /* to be looked at before the event ends */
 	unsigned n_orphans;
+	/* 2M of guest memory in which there are no tables any more: a ring, see
+	 * large.c. */
+	uint64_t merges[MERGES_MAX]; /* first gfn */
+	unsigned merge_first, n_merges;
+	unsigned merge_wait; /* switches of roots until the next is merged */
+
+	bool dirty_cleared;   /* D bits were: the vCPU's tag is to be flushed */
+	uint64_t clock;       /* of losses and flushes, see flush.h; begins at 1 */
+	uint64_t all_flushed; /* when every vCPU was flushed, all tags */
+	unsigned n_tags;
 
 	struct format formats[FORMATS];
 	uint64_t maxphyaddr_mask; /* address bits that exist */

@@ -6,16 +6,10 @@
 #include "mode.h"
 #include "slot.h"
 
-/* The word of an access_bits that error codes show. */
-static uint32_t reported(const struct umbra_vcpu *vcpu, access_bits access)
-{
-	return (uint32_t)access & vcpu->report;
-}
-
 static bool fault(
 	const struct umbra_vcpu *vcpu, access_bits access, uint32_t why, struct walk *walk)
 {
-	walk->error_code = reported(vcpu, access) | why;
+	walk->error_code = walk_reported(vcpu, access) | why;
 	return false;
 }
 
@@ -27,14 +21,6 @@ static bool unpaged(umbra_gva gva, struct walk *walk)
 	walk->gpte[0] = 0;
 	walk->gfn = gva >> X86_PAGE_SHIFT;
 	return true;
-}
-
-static bool permitted(const struct umbra_vcpu *vcpu, access_bits access, uint64_t all, uint64_t any)
-{
-	const struct permission *p = &vcpu->permissions[permission_index(access)];
-
-	return (all & p->need) == p->need && !(all & p->deny) &&
-	       !((access & X86_PF_I) && (any & X86_PTE_NX));
 }
 
 /* SDM 3A "Protection Keys". */
@@ -50,8 +36,8 @@ static inline uint32_t judge(const struct umbra_vcpu *vcpu, access_bits access, 
 	uint64_t any, uint64_t leaf)
 {
 	if (UNLIKELY(access >> ACCESS_USER_KEYS) && key_denies(access, all, leaf))
-		return reported(vcpu, access) | X86_PF_P | X86_PF_PK;
-	return permitted(vcpu, access, all, any) ? 0 : reported(vcpu, access) | X86_PF_P;
+		return walk_reported(vcpu, access) | X86_PF_P | X86_PF_PK;
+	return walk_permitted(vcpu, access, all, any) ? 0 : walk_reported(vcpu, access) | X86_PF_P;
 }
 
 uint32_t walk_judge(const struct umbra_vcpu *vcpu, access_bits access, const struct walk *walk)
@@ -139,8 +125,6 @@ bool walk_guest(const struct umbra_vcpu *vcpu, umbra_gva gva, access_bits access
 /* Set @set in the entry of @level, if it still is what was read. */
 static bool set_bits_of(const struct walk *walk, unsigned level, uint64_t set)
 {
-	uint64_t old = walk->gpte[level];
-
 	if (UNLIKELY(walk->narrow && level < 3)) {
 		uint32_t raw = walk->raw[level];
 
@@ -148,8 +132,7 @@ static bool set_bits_of(const struct walk *walk, unsigned level, uint64_t set)
 			(_Atomic uint32_t *)(uintptr_t)walk->entry[level], &raw,
 			raw | (uint32_t)set);
 	}
-	return atomic_compare_exchange_strong(
-		(_Atomic uint64_t *)(uintptr_t)walk->entry[level], &old, old | set);
+	return walk_set_bits(walk->entry[level], walk->gpte[level], set);
 }
 
 bool walk_set_ad(struct walk *walk, access_bits access)

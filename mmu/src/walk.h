@@ -31,6 +31,29 @@ struct walk {
 	uint32_t raw[3];                  /* those, as they are in memory */
 };
 
+/* The bits of @access that error codes show. */
+static inline uint32_t walk_reported(const struct umbra_vcpu *vcpu, access_bits access)
+{
+	return (uint32_t)access & vcpu->report;
+}
+
+/* Do entries with the AND @all and the OR @any allow @access? Protection keys are not asked. */
+static inline bool walk_permitted(
+	const struct umbra_vcpu *vcpu, access_bits access, uint64_t all, uint64_t any)
+{
+	const struct permission *p = &vcpu->permissions[permission_index(access)];
+
+	return (all & p->need) == p->need && !(all & p->deny) &&
+	       !((access & X86_PF_I) && (any & X86_PTE_NX));
+}
+
+/* Set @set in the 8-byte @entry, if it still is @old. */
+static inline bool walk_set_bits(const void *entry, uint64_t old, uint64_t set)
+{
+	return atomic_compare_exchange_strong(
+		(_Atomic uint64_t *)(uintptr_t)entry, &old, old | set);
+}
+
 /* Go on from where @walk stands. @gva is within vcpu->linear_mask. true: allowed, @walk is filled.
  * false: the guest gets a #PF with walk->error_code. */
 bool walk_guest(

@@ -21,10 +21,8 @@
 
 static bool oos_allows(struct umbra_vm *vm, uint64_t gfn)
 {
-	if (vm->policy.oos != UMBRA_OOS_LEAF)
-		return vm->policy.oos == UMBRA_OOS_ALL;
 	for (uint32_t page = page_of_table(vm, gfn, 0); page; page = page_of_table(vm, gfn, page)) {
-		if (page_level(&vm->pages[page]) > 1)
+		if (!page_oos(vm, page_level(&vm->pages[page])))
 			return false;
 	}
 	return true;
@@ -32,7 +30,7 @@ static bool oos_allows(struct umbra_vm *vm, uint64_t gfn)
 
 static bool gave_up(const struct umbra_vcpu *vcpu, uint64_t gfn)
 {
-	for (unsigned i = 0; i < GAVE_UP_MAX; i++) {
+	for (unsigned i = 0; i < vcpu->n_gave_up && i < GAVE_UP_MAX; i++) {
 		if (vcpu->gave_up[i] == gfn)
 			return true;
 	}
@@ -41,7 +39,7 @@ static bool gave_up(const struct umbra_vcpu *vcpu, uint64_t gfn)
 
 static void note_gave_up(struct umbra_vcpu *vcpu, uint64_t gfn)
 {
-	vcpu->gave_up[vcpu->gave_up_next++ % GAVE_UP_MAX] = gfn;
+	vcpu->gave_up[vcpu->n_gave_up++ % GAVE_UP_MAX] = gfn;
 }
 
 void write_unshadow(struct umbra_vm *vm, uint64_t gfn)

@@ -18,16 +18,21 @@ struct umbra_vcpu;
 struct umbra_host {
 	/*
 	 * Make every physical CPU that runs, or ran, @vcpu forget all translations made through its
-	 * shadow tables before it executes another guest instruction; return when that is assured
-	 * (for the calling vCPU it is enough to flush at the next entry, which it has not left
-	 * yet).
+	 * shadow tables, under whatever tag, before it executes another guest instruction; return
+	 * when that is assured (for the calling vCPU it is enough to flush at the next entry, which
+	 * it has not left yet).
 	 * @vcpu NULL means all of the VM. Required.
 	 */
 	void (*flush_tlb)(void *host_ctx, struct umbra_vcpu *vcpu);
 	/*
-	 * Make @vcpu, which is the one that called into the library, forget the translation of @gva
-	 * (in every address space if it was global) before its next guest instruction. NULL: the
-	 * library calls flush_tlb.
+	 * Make @vcpu, which is the one that called into the library, forget all translations made
+	 * under its present tag (umbra_tag()) before its next guest instruction. NULL: the library
+	 * calls flush_tlb.
+	 */
+	void (*flush_tag)(void *host_ctx, struct umbra_vcpu *vcpu);
+	/*
+	 * The same for the translation of @gva under its present tag, and all cached upper entries.
+	 * NULL: the library flushes the tag.
 	 */
 	void (*flush_gva)(void *host_ctx, struct umbra_vcpu *vcpu, umbra_gva gva);
 	/* A library bug was found (UMBRA_ASSERT, audit). Must not return. Required. */

@@ -24,12 +24,16 @@ struct umbra_policy {
 	bool large;         /* map 2M shadow pages where guest and slots allow it */
 	bool emulate;       /* ask the host to emulate stores into non-leaf tables; off unshadows */
 	enum umbra_oos oos; /* out-of-sync tables (S2) */
+	bool snapshot;      /* a resync compares with the entries that the shadow was made from,
+			       and touches what differs; off forgets all of a written table */
 	unsigned sticky;    /* flushes in a row that may find an unsync table unchanged; at
 			       the next it is write-protected again */
+	bool elide;         /* pass on no flush where no translation has lost anything since the
+			       last one */
 	unsigned prefetch;  /* entries looked at around a leaf fault, a power of two, 0 to 512 */
 	unsigned pool;      /* shadow pages; 0 means as many as the memory given holds */
 	enum umbra_replace replace;
-	bool audit; /* run the whole audit after every event: slow */
+	unsigned audit; /* run the whole audit after every audit-th event, 0: never; slow */
 };
 
 /* What umbra_policy_parse() begins from and what a zeroed configuration does NOT mean. */

@@ -31,6 +31,8 @@ struct umbra_config {
 	unsigned max_vcpus;         /* at least 1 */
 	unsigned maxphyaddr;        /* guest-physical address width, 32 to 52 */
 	bool no_1g;                 /* PDPTE.PS is reserved (no 1G pages); zero means it has them */
+	unsigned tags; /* address-space tags (ASIDs) for each vCPU, see umbra_tag(); zero means one,
+			  at most UMBRA_TAGS_MAX */
 	/*
 	 * The shadow tables themselves: @pool_pages pages of 4 KiB, page-aligned, zeroed,
 	 * contiguous for the CPU and in physical memory from @tables_hpa, below 4 GiB. Kept until
@@ -53,6 +55,7 @@ struct umbra_config {
 };
 
 #define UMBRA_POOL_MIN 64u
+#define UMBRA_TAGS_MAX 64u
 
 size_t umbra_vm_meta_bytes(unsigned pool_pages, unsigned max_vcpus);
 size_t umbra_slot_meta_bytes(umbra_gfn first, uint64_t n_frames);
@@ -80,6 +83,13 @@ UMBRA_MUST_CHECK enum umbra_status umbra_set_policy(
 /* Physical address of the root for the hardware CR3; may change in every event function. */
 umbra_hpa umbra_root(const struct umbra_vcpu *vcpu);
 enum umbra_shadow_mode umbra_shadow_mode(const struct umbra_vcpu *vcpu);
+
+/*
+ * The address-space tag, below umbra_config.tags, that the vCPU has to run under (an ASID of SVM, a
+ * VPID of VMX): what was translated under one tag must not be used under another. May change in
+ * every event function.
+ */
+unsigned umbra_tag(const struct umbra_vcpu *vcpu);
 
 /* ---- events ---- */
 

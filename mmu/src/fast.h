@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The faults that nearly all faults are, made short.
+ */
+#ifndef MMU_FAST_H
+#define MMU_FAST_H
+
+#include "umbra/umbra.h"
+
+/*
+ * Answer a fault at @gva that needs no more than the last-level entry of a way that is known: put a
+ * leaf for RAM there, or inject what the guest's entry says. Returns false, and has changed nothing
+ * (but A and D of the guest's entry, for an access that is allowed), where more is to be thought
+ * of: then the long way has to be gone. Lock: MMU lock held.
+ */
+bool fast_fault(struct umbra_vcpu *vcpu, const struct umbra_page_fault *fault, umbra_gva gva,
+	struct umbra_exit *out, enum umbra_outcome *outcome);
+
+#endif

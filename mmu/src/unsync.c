@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: MIT */
+/* Which tables are out of sync, and whether they were written; see unsync.h. */
+#include "unsync.h"
+
+#include "page.h"
+#include "set.h"
+#include "spte.h"
+
+static struct unsync_list *list_of(struct umbra_vm *vm, uint32_t page)
+{
+	const struct shadow_page *sp = &vm->pages[page];
+
+	return &vm->pages[sp->owner].unsync[page_level(sp) > 1 ? UNSYNC_UPPER : UNSYNC_LEAF];
+}
+
+static void enlist(struct umbra_vm *vm, uint32_t page)
+{
+	struct unsync_list *list = list_of(vm, page);
+	struct shadow_page *sp = &vm->pages[page];
+
+	sp->listed = true;
+	sp->unsync_next = 0;
+	sp->unsync_prev = list->last;
+	if (list->last)
+		vm->pages[list->last].unsync_next = page;
+	else
+		list->first = page;
+	list->last = page;
+}
+
+void unsync_join(struct umbra_vm *vm, uint32_t page)
+{
+	struct shadow_page *sp = &vm->pages[page];
+
+	sp->written = true;
+	sp->idle = 0;
+	/* The owner may have gone since. */
+	if (vm->pages[sp->owner].owner != sp->owner)
+		unsync_share(vm, page);
+	enlist(vm, page);
+}
+
+void unsync_leave(struct umbra_vm *vm, uint32_t page)
+{
+	struct shadow_page *sp = &vm->pages[page];
+	struct unsync_list *list = list_of(vm, page);
+
+	if (!sp->listed)
+		return;
+	sp->listed = false;
+	if (vm->unsync_next == page)
+		vm->unsync_next = sp->unsync_next;
+	if (sp->unsync_next)
+		vm->pages[sp->unsync_next].unsync_prev = sp->unsync_prev;
+	else
+		list->last = sp->unsync_prev;
+	if (sp->unsync_prev)
+		vm->pages[sp->unsync_prev].unsync_next = sp->unsync_next;
+	else
+		list->first = sp->unsync_next;
+}
+
+/* ---- owners ---- */
+
+/* What @page leads to is shared as it is. */
+static void share_below(struct umbra_vm *vm, uint32_t page)
+{
+	const struct shadow_page *sp = &vm->pages[page];
+
+	if (page_level(sp) == 1)
+		return;
+	for (uint64_t groups = sp->touched; groups; groups &= groups - 1) {
+		unsigned first = (unsigned)__builtin_ctzll(groups) << GROUP_SHIFT;
+
+		for (unsigned i = first; i < first + GROUP_ENTRIES; i++) {
+			uint64_t spte = set_read(vm, page, i);
+
+			if (spte && !spte_is_leaf(spte, page_level(sp)))
+				unsync_adopt(vm, spte_child(vm, spte), 0);
+		}
+	}
+}
+
+void unsync_share(struct umbra_vm *vm, uint32_t page)
+{
+	bool listed = vm->pages[page].listed;
+
+	unsync_leave(vm, page);
+	vm->pages[page].owner = 0;
+	if (listed)
+		enlist(vm, page);
+	share_below(vm, page);
+}
+
+void unsync_give(struct umbra_vm *vm, uint32_t page, uint32_t owner)
+{
+	unsync_leave(vm, page);
+	vm->pages[page].owner = owner;
+	if (unsync_page(&vm->pages[page]))
+		unsync_join(vm, page);
+}
+
+void unsync_disown(struct umbra_vm *vm, uint32_t page)
+{
+	for (unsigned i = 0; i < UNSYNC_LISTS; i++) {
+		uint32_t first;
+
+		while ((first = vm->pages[page].unsync[i].first))
+			unsync_share(vm, first);
+	}
+}
+
+/* ---- D bits ---- */
+
+bool unsync_written(struct umbra_vm *vm, uint32_t page)
+{
+	const struct shadow_page *sp = &vm->pages[page];
+
+	if (sp->written || vm->n_vcpus > 1)
+		return true;
+	for (uint32_t ref = sp->frame->rmap; ref; ref = ref_link(vm, ref)->next) {
+		if (set_read(vm, ref_page(ref), ref_index(ref)) & X86_PTE_D)
+			return true;
+	}
+	return false;
+}
+
+void unsync_note_dirty(struct umbra_vm *vm, uint64_t gfn)
+{
+	for (uint32_t page = page_of_table(vm, gfn, 0); page; page = page_of_table(vm, gfn, page))
+		vm->pages[page].written = true;
+}
+
+bool unsync_take_written(struct umbra_vm *vm, uint32_t page)
+{
+	struct shadow_page *sp = &vm->pages[page];
+	bool dirty = false;
+	bool written;
+
+	if (vm->n_vcpus > 1)
+		return true;
+	for (uint32_t ref = sp->frame->rmap; ref; ref = ref_link(vm, ref)->next) {
+		if (set_read(vm, ref_page(ref), ref_index(ref)) & X86_PTE_D)
+			dirty |= set_clear_dirty(vm, ref);
+	}
+	/* Its other pages have to know too. */
+	if (dirty && sp->frame->shadows != (FRAME_UNSYNC | 1))
+		unsync_note_dirty(vm, sp->gfn);
+	written = dirty || sp->written;
+	sp->written = false;
+	return written;
+}
