@@ -126,11 +126,17 @@ static void flush_tlb(void *host_ctx, struct umbra_vcpu *vcpu)
 	vendor_flush_tlb(&the_vcpu);
 }
 
-static void flush_gva(void *host_ctx, struct umbra_vcpu *vcpu, umbra_gva gva)
+static void flush_tag(void *host_ctx, struct umbra_vcpu *vcpu)
 {
 	(void)host_ctx;
 	(void)vcpu;
-	vendor_flush_gva(&the_vcpu, gva);
+	vendor_flush_tag(&the_vcpu);
+}
+
+static void flush_gva(void *host_ctx, struct umbra_vcpu *vcpu, umbra_gva gva)
+{
+	(void)host_ctx;
+	vendor_flush_gva(&the_vcpu, umbra_tag(vcpu), gva);
 }
 
 static void library_panic(void *host_ctx, const char *text)
@@ -141,6 +147,7 @@ static void library_panic(void *host_ctx, const char *text)
 
 static const struct umbra_host host = {
 	.flush_tlb = flush_tlb,
+	.flush_tag = flush_tag,
 	.flush_gva = flush_gva,
 	.panic = library_panic,
 };
@@ -253,6 +260,7 @@ void host_mmu_create(struct vm *vm, struct vcpu *vcpu)
 		.max_vcpus = MAX_CPUS,
 		.maxphyaddr = vm->maxphyaddr,
 		.no_1g = !(features & CPUID_EDX_PAGE1GB),
+		.tags = vendor_tags() < UMBRA_TAGS_MAX ? vendor_tags() : UMBRA_TAGS_MAX,
 		.pool_pages = choose_pool(vm),
 		.absent_page = vm->absent_page,
 		.host = &host,

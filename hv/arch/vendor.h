@@ -4,8 +4,12 @@
  * speaks of exits, registers and events, never of a VMCB.
  *
  * A port supplies every function below. While an exit is handled, general registers (RSP among
- * them) and the root of the shadow tables live in struct vcpu; everything else of the guest's state
- * stays behind these functions.
+ * them) and the root of the shadow tables with its tag live in struct vcpu; everything else of the
+ * guest's state stays behind these functions.
+ *
+ * A port does the commonest exits by itself, on a fast path where none of this is true: page
+ * faults, MOV to and from CR3, INVLPG. What it cannot finish there it hands over like every other
+ * exit.
  */
 #ifndef HV_ARCH_VENDOR_H
 #define HV_ARCH_VENDOR_H
@@ -44,15 +48,14 @@ enum exit_kind {
 	EXIT_KINDS,
 };
 
-/* One exit, in vcpu->exit while it is handled; also what a panic prints. */
-struct __attribute__((aligned(64))) exit_record {
+/* One exit, in vcpu->exit while it is handled. */
+struct exit_record {
 	uint64_t code;  /* the processor's own number */
 	uint64_t info1; /* PF, NPF, EXCEPTION: error code */
 	uint64_t info2; /* PF: linear address; NPF: guest-physical address */
 	uint64_t rip;
 	uint64_t rflags;
 	uint32_t cpl;
-	enum exit_kind kind;
 };
 
 enum event_type {
@@ -137,11 +140,25 @@ void vendor_vcpu_create(struct vcpu *vcpu, const struct guest_entry *entry);
 
 /* ---- running ---- */
 
-/* Run the guest for ever. At each exit vcpu->gpr and vcpu->exit are filled, and with nested paging
- * vcpu->regs; then vm_exit() is called, which the virtual machine supplies (hv/vm/loop.c). An event
- * whose delivery the exit broke off will be delivered again, unless vendor_inject() replaces it. */
+/* Run the guest for ever. At each exit that is not done on the fast path vcpu->gpr and vcpu->exit
+ * are filled, and with nested paging vcpu->regs; then vm_exit() is called, which the virtual
+ * machine supplies (hv/vm/loop.c), or vm_finish_pf() if the library's answer to a page fault is
+ * already in vcpu->outcome. An event whose delivery the exit broke off will be delivered again,
+ * unless vendor_inject() replaces it. */
 _Noreturn void vendor_loop(struct vcpu *vcpu);
 void vm_exit(struct vcpu *vcpu, enum exit_kind kind);
+void vm_finish_pf(struct vcpu *vcpu);
+
+/* Fill vcpu->exit and of vcpu->gpr what the processor keeps: for reports from the fast path. The
+ * registers that C functions preserve may then be those of an earlier exit. */
+void vendor_describe_exit(struct vcpu *vcpu);
+
+/* The kind of an exit with the processor's number @code; is it a write of a control register? */
+enum exit_kind vendor_exit_kind(uint64_t code);
+bool vendor_exit_is_cr_write(uint64_t code);
+
+/* Where general register @gpr of the guest is on the fast path. NULL: out of reach. */
+uint64_t *vendor_gpr_home(struct vcpu *vcpu, unsigned gpr);
 
 /* Let a pending NMI and a pending SMI reach the hypervisor. Returns true if there was an NMI; it is
  * swallowed. */
@@ -158,9 +175,15 @@ void vendor_set_paging(
 void vendor_set_nested_root(struct vcpu *vcpu, umbra_hpa root);
 void vendor_nested_set_control(struct vcpu *vcpu, const struct umbra_paging_regs *regs);
 
-/* Before the next guest instruction: forget all translations, or that of @gva. */
+/* How many address-space tags a vCPU can run under, one at a time: vcpu->tag, below this. At least
+ * one. */
+unsigned vendor_tags(void);
+
+/* Before the next guest instruction forget all translations; those under the tag that the guest
+ * goes on with; that of @gva under @tag, with all upper entries cached under it. */
 void vendor_flush_tlb(struct vcpu *vcpu);
-void vendor_flush_gva(struct vcpu *vcpu, umbra_gva gva);
+void vendor_flush_tag(struct vcpu *vcpu);
+void vendor_flush_gva(struct vcpu *vcpu, unsigned tag, umbra_gva gva);
 
 /* ---- the guest's state ---- */
 

@@ -16,7 +16,7 @@
 #define CR4_MMU                                                                                    \
 	(X86_CR4_PSE | X86_CR4_PAE | X86_CR4_PGE | X86_CR4_LA57 | X86_CR4_PCIDE | X86_CR4_SMEP |   \
 		X86_CR4_SMAP | X86_CR4_PKE | X86_CR4_PKS)
-#define EFER_MMU (X86_EFER_LME | X86_EFER_LMA | X86_EFER_NXE)
+#define EFER_MMU (X86_EFER_LME | X86_EFER_LMA | X86_EFER_NXE | X86_EFER_TCE)
 
 /* LMA is no bit of its own: it says that PG and LME are both set. */
 static void set_lma(struct umbra_paging_regs *regs)

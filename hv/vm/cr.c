@@ -100,7 +100,7 @@ static inline __attribute__((always_inline)) bool find_insn(struct vcpu *vcpu, s
 	*insn = decode(vcpu);
 	/* SMSW alone is for all. It must not have turned into something else meanwhile. */
 	return insn->op != X86_OP_OTHER && insn->write == vendor_cr_is_write(vcpu) &&
-	       (insn->op == X86_OP_SMSW || vcpu->exit->cpl == 0);
+	       (insn->op == X86_OP_SMSW || vcpu->exit.cpl == 0);
 }
 
 /* The operand of MOV to CR. */
@@ -231,7 +231,6 @@ void exit_cr3(struct vcpu *vcpu)
 	if (vcpu->regs.cr4 & X86_CR4_PCIDE)
 		cr3 &= ~X86_CR3_NO_FLUSH;
 	vcpu->regs.cr3 = cr3;
-	vcpu->root = umbra_root(vcpu->mmu);
 	vendor_advance(vcpu, insn.length);
 }
 

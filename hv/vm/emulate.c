@@ -33,8 +33,8 @@ static umbra_gva string_destination(struct vcpu *vcpu, const struct x86_insn *in
 /* Move the registers of a string instruction past @n elements, and RIP past it if that was all. */
 static void string_advance(struct vcpu *vcpu, const struct x86_insn *insn, uint64_t n)
 {
-	uint64_t step = vcpu->exit->rflags & RFLAGS_DF ? -(uint64_t)insn->operand_bytes
-						       : insn->operand_bytes;
+	uint64_t step = vcpu->exit.rflags & RFLAGS_DF ? -(uint64_t)insn->operand_bytes
+						      : insn->operand_bytes;
 	uint64_t *gpr = vcpu->gpr;
 	uint64_t left;
 
@@ -59,10 +59,10 @@ static uint64_t string_in_page(const struct vcpu *vcpu, const struct x86_insn *i
 	uint64_t left = insn->rep ? vcpu->gpr[X86_RCX] & string_mask(insn) : 1;
 	uint64_t fits;
 
-	if (vendor_code_size(vcpu) != X86_CODE_64 || vcpu->exit->rflags & X86_RFLAGS_TF ||
+	if (vendor_code_size(vcpu) != X86_CODE_64 || vcpu->exit.rflags & X86_RFLAGS_TF ||
 		debug_armed(vcpu))
 		return 1;
-	if (vcpu->exit->rflags & RFLAGS_DF)
+	if (vcpu->exit.rflags & RFLAGS_DF)
 		fits = offset / insn->operand_bytes + 1;
 	else
 		fits = (X86_PAGE_SIZE - offset + insn->operand_bytes - 1) / insn->operand_bytes;
@@ -125,7 +125,7 @@ static uint64_t load(const void *ram, unsigned n_bytes)
 static bool do_table_store(
 	struct vcpu *vcpu, const struct x86_insn *insn, umbra_gva gva, umbra_gpa gpa)
 {
-	struct x86_state state = {.gpr = vcpu->gpr, .rflags = vcpu->exit->rflags};
+	struct x86_state state = {.gpr = vcpu->gpr, .rflags = vcpu->exit.rflags};
 	const void *ram = memory_ram(vcpu->vm, gpa);
 	uint64_t value;
 	bool stores;
@@ -152,12 +152,12 @@ static bool do_table_store(
 static unsigned note_given_up(struct vcpu *vcpu)
 {
 	struct stuck_store *last = &vcpu->stuck;
-	bool again = last->rip == vcpu->exit->rip && vcpu->n_exits - last->n_exits <= STUCK_EXITS &&
+	bool again = last->rip == vcpu->exit.rip && vcpu->n_exits - last->n_exits <= STUCK_EXITS &&
 		     memcmp(last->gpr, vcpu->gpr, sizeof(last->gpr)) == 0;
 
 	last->n_times = again ? last->n_times + 1 : 0;
 	last->n_exits = vcpu->n_exits;
-	last->rip = vcpu->exit->rip;
+	last->rip = vcpu->exit.rip;
 	memcpy(last->gpr, vcpu->gpr, sizeof(last->gpr));
 	return last->n_times;
 }
@@ -186,7 +186,7 @@ static void string_one(struct vcpu *vcpu, const struct x86_insn *insn)
 static bool do_any_store(struct vcpu *vcpu, const struct x86_insn *insn)
 {
 	uint64_t gpr[X86_GPRS];
-	struct x86_state state = {.gpr = gpr, .rflags = vcpu->exit->rflags};
+	struct x86_state state = {.gpr = gpr, .rflags = vcpu->exit.rflags};
 	uint64_t value = 0;
 	bool stores;
 	umbra_gva gva;
@@ -243,7 +243,7 @@ void emulate_table_store(struct vcpu *vcpu, umbra_gva gva, const struct umbra_ex
 			"a store to %lx at rip %lx makes no progress and is not emulated: it "
 			"writes a page table that it needs itself, or breaks through the guest's "
 			"own protection (CR0.WP=0 with CR4.SMAP, PKE or PKS)",
-			gpa, vcpu->exit->rip);
+			gpa, vcpu->exit.rip);
 	umbra_unshadow(vcpu->mmu, gpa);
 }
 
@@ -254,7 +254,7 @@ static _Noreturn void refuse_absent(struct vcpu *vcpu, umbra_gpa gpa, const char
 	vm_stop(vcpu,
 		"access to physical address %lx, where there is no memory for the guest, at rip "
 		"%lx: %s",
-		gpa, vcpu->exit->rip, why);
+		gpa, vcpu->exit.rip, why);
 }
 
 static void absent_string(
@@ -266,14 +266,14 @@ static void absent_string(
 	if (!operand_is_at(vcpu, insn, gva))
 		refuse_absent(vcpu, gpa, "not the destination of the string instruction there");
 	string_advance(vcpu, insn, n);
-	if (vcpu->exit->rflags & RFLAGS_DF)
+	if (vcpu->exit.rflags & RFLAGS_DF)
 		to -= (n - 1) * insn->operand_bytes;
 	debug_access(vcpu, DEBUG_WRITE, to, n * insn->operand_bytes);
 }
 
 void emulate_absent(struct vcpu *vcpu, umbra_gva gva, const struct umbra_exit *out)
 {
-	struct x86_state state = {.gpr = vcpu->gpr, .rflags = vcpu->exit->rflags};
+	struct x86_state state = {.gpr = vcpu->gpr, .rflags = vcpu->exit.rflags};
 	umbra_gpa gpa = out->gpa;
 	struct vendor_event event;
 	struct x86_insn insn;

@@ -28,7 +28,7 @@ static __attribute__((noinline)) void deliver_second(
 		vm_stop(vcpu,
 			"triple fault, at or after rip %lx: exception %u while delivering a double "
 			"fault",
-			vcpu->exit->rip, vector);
+			vcpu->exit.rip, vector);
 	}
 }
 
@@ -54,7 +54,7 @@ void inject_outcome(struct vcpu *vcpu, const struct umbra_exit *out)
  * of 64-bit code by 16 and sets no EXT. */
 void exit_exception(struct vcpu *vcpu)
 {
-	uint32_t error_code = (uint32_t)vcpu->exit->info1;
+	uint32_t error_code = (uint32_t)vcpu->exit.info1;
 	struct vendor_event first;
 
 	if (vendor_vectoring(vcpu, &first))

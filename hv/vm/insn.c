@@ -20,7 +20,7 @@ umbra_gva insn_linear_add(const struct vcpu *vcpu, umbra_gva gva, uint64_t n_byt
 umbra_gva insn_linear(struct vcpu *vcpu, const struct x86_insn *insn)
 {
 	return insn_linear_at(
-		vcpu, insn->segment, x86_operand_offset(insn, vcpu->gpr, vcpu->exit->rip));
+		vcpu, insn->segment, x86_operand_offset(insn, vcpu->gpr, vcpu->exit.rip));
 }
 
 /* Is the operand from @first on, of @n_bytes, in the segment? SDM 3A "Limit Checking". */
@@ -56,8 +56,8 @@ static bool is_canonical(const struct vcpu *vcpu, umbra_gva gva)
 bool insn_operand(
 	struct vcpu *vcpu, const struct x86_insn *insn, size_t n_bytes, bool write, umbra_gva *gva)
 {
-	uint64_t offset = x86_operand_offset(insn, vcpu->gpr, vcpu->exit->rip);
-	bool protected = vcpu->regs.cr0 & X86_CR0_PE && !(vcpu->exit->rflags & X86_RFLAGS_VM);
+	uint64_t offset = x86_operand_offset(insn, vcpu->gpr, vcpu->exit.rip);
+	bool protected = vcpu->regs.cr0 & X86_CR0_PE && !(vcpu->exit.rflags & X86_RFLAGS_VM);
 	struct vendor_segment segment;
 	bool legal;
 
@@ -97,7 +97,7 @@ void insn_skip(struct vcpu *vcpu)
 		if (status == INSN_RETRY)
 			return;
 		if (status == INSN_UNKNOWN)
-			vm_stop(vcpu, "cannot decode the instruction at rip %lx", vcpu->exit->rip);
+			vm_stop(vcpu, "cannot decode the instruction at rip %lx", vcpu->exit.rip);
 		length = insn.length;
 	}
 	vendor_advance(vcpu, length);

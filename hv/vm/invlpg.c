@@ -55,7 +55,6 @@ void exit_invlpg(struct vcpu *vcpu)
 	if (!decode_simple(vcpu, &gva, &length) && !decode_other(vcpu, &gva, &length))
 		return;
 	umbra_invlpg(vcpu->mmu, gva);
-	vcpu->root = umbra_root(vcpu->mmu);
 	vendor_advance(vcpu, length);
 }
 
@@ -71,7 +70,7 @@ void exit_invpcid(struct vcpu *vcpu)
 	_Static_assert(sizeof(descriptor) == 16, "the descriptor in memory");
 	if (insn_decode(vcpu, &insn) != INSN_OK || insn.op != X86_OP_INVPCID)
 		return;
-	if (vcpu->exit->cpl != 0) {
+	if (vcpu->exit.cpl != 0) {
 		inject_exception(vcpu, X86_GP, 0);
 		return;
 	}
@@ -83,7 +82,6 @@ void exit_invpcid(struct vcpu *vcpu)
 		inject_outcome(vcpu, &out);
 		return;
 	}
-	vcpu->root = umbra_root(vcpu->mmu);
 	vendor_advance(vcpu, insn.length);
 	debug_access(vcpu, DEBUG_READ, gva, sizeof(descriptor));
 }

@@ -158,6 +158,6 @@ void exit_io(struct vcpu *vcpu)
 		do_in(vcpu, &access);
 	else
 		do_out(vcpu, &access, (uint32_t)vcpu->gpr[X86_RAX]);
-	vendor_advance(vcpu, (unsigned)(access.next_rip - vcpu->exit->rip));
+	vendor_advance(vcpu, (unsigned)(access.next_rip - vcpu->exit.rip));
 	debug_access(vcpu, DEBUG_PORT, access.port, access.n_bytes);
 }

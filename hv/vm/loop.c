@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Every exit: count it, hand it to its family.
+ * Exits that are not done on the vendor's fast path: count, hand over to the exit's family, take
+ * over what became of the shadow tables.
  */
 #include "hv/vm/vcpu.h"
 
@@ -29,7 +30,14 @@ static exit_handler *const handlers[EXIT_KINDS] = {
 
 void vm_exit(struct vcpu *vcpu, enum exit_kind kind)
 {
-	vcpu->exit->kind = kind;
 	vcpu->exits[kind]++;
 	handlers[kind](vcpu);
+	if (vcpu->mmu)
+		vcpu_follow(vcpu);
+}
+
+void vm_finish_pf(struct vcpu *vcpu)
+{
+	exit_pf_finish(vcpu);
+	vcpu_follow(vcpu);
 }

@@ -4,9 +4,9 @@
  */
 #include "hv/vm/measure.h"
 
-/* Instructions of svm_loop() from #VMEXIT to svm_exit(), and from its return to VMRUN: 17 and 18.
- * svm_loop_measured() has 8 of its own between its two time stamps. */
-#define MEASURE_UNSEEN (17u + 18u - 8u)
+/* Instructions of svm_loop() from #VMEXIT on and up to VMRUN that lie outside the two time stamps
+ * of svm_loop_measured(): 9 and 9. It has 6 of its own between them. */
+#define MEASURE_UNSEEN (9u + 9u - 6u)
 
 static const char *const class_names[MEASURE_CLASSES] = {
 	[MEASURE_LEAF_FIX] = "leaf_fix",
@@ -49,11 +49,13 @@ static enum measure_class classify(
 {
 	bool synced = now->mmu_sync != was->mmu_sync || now->mmu_prefetch != was->mmu_prefetch;
 
-	switch (vcpu->exit->kind) {
+	uint32_t code = vcpu->ring.code[(vcpu->n_exits - 1) % EXIT_RING];
+
+	switch (vendor_exit_kind(code)) {
 	case EXIT_PF:
 		return classify_fault(was, now);
 	case EXIT_CR3:
-		if (!vendor_cr_is_write(vcpu))
+		if (!vendor_exit_is_cr_write(code))
 			return MEASURE_NONE;
 		return synced || now->mmu_cache_miss != was->mmu_cache_miss ? MEASURE_CR3_SYNC
 									    : MEASURE_CR3;

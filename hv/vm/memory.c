@@ -18,7 +18,7 @@ void *memory_ram(const struct vm *vm, umbra_gpa gpa)
 
 static bool is_user(const struct vcpu *vcpu)
 {
-	return vcpu->exit->cpl == 3;
+	return vcpu->exit.cpl == 3;
 }
 
 /*
@@ -27,32 +27,30 @@ static bool is_user(const struct vcpu *vcpu)
  */
 static inline bool shadow_translate(const struct vcpu *vcpu, umbra_gva gva, umbra_gpa *gpa)
 {
-	return shadow_walk(vcpu->root, vcpu->shadow_shift, gva, gpa);
+	/* The library's root, which may have changed since the exit. */
+	return vcpu->mmu && shadow_walk(umbra_root(vcpu->mmu), vcpu->shadow_shift, gva, gpa);
 }
 
-/* PKRU, and PKRS above it: both registers are the guest's own. */
-static __attribute__((noinline)) uint64_t read_keys(uint64_t cr4)
+__attribute__((cold)) void memory_keys(const struct vcpu *vcpu, struct umbra_page_fault *access)
 {
-	uint64_t pkru = cr4 & X86_CR4_PKE ? rdpkru() : 0;
-	uint64_t pkrs = cr4 & X86_CR4_PKS ? rdmsr(X86_MSR_PKRS) : 0;
-
-	return pkrs << 32 | pkru;
+	if (vcpu->regs.cr4 & X86_CR4_PKE)
+		access->pkru = rdpkru();
+	if (vcpu->regs.cr4 & X86_CR4_PKS)
+		access->pkrs = (uint32_t)rdmsr(X86_MSR_PKRS);
 }
 
 struct umbra_page_fault access_of(const struct vcpu *vcpu, umbra_gva gva, uint32_t error_code)
 {
-	const struct exit_record *exit = vcpu->exit;
-	uint64_t cr4 = vcpu->regs.cr4;
-	uint64_t keys = unlikely(cr4 & (X86_CR4_PKE | X86_CR4_PKS)) ? read_keys(cr4) : 0;
-
-	return (struct umbra_page_fault){
+	struct umbra_page_fault access = {
 		.gva = gva,
 		.error_code = error_code,
-		.cpl = exit->cpl,
-		.ac = exit->rflags & X86_RFLAGS_AC,
-		.pkru = (uint32_t)keys,
-		.pkrs = (uint32_t)(keys >> 32),
+		.cpl = vcpu->exit.cpl,
+		.ac = vcpu->exit.rflags & X86_RFLAGS_AC,
 	};
+
+	if (memory_has_keys(vcpu))
+		memory_keys(vcpu, &access);
+	return access;
 }
 
 bool memory_translate(struct vcpu *vcpu, umbra_gva gva, enum umbra_access access, umbra_gpa *gpa,
@@ -117,13 +115,13 @@ static bool fetch_part(
 
 size_t memory_fetch(struct vcpu *vcpu, uint8_t bytes[X86_INSN_MAX + 1])
 {
-	umbra_gva gva = insn_linear_at(vcpu, X86_SEG_CS, vcpu->exit->rip);
+	umbra_gva gva = insn_linear_at(vcpu, X86_SEG_CS, vcpu->exit.rip);
 	size_t first = page_left(gva) < X86_INSN_MAX ? page_left(gva) : X86_INSN_MAX;
 	struct umbra_exit out;
 
 	if (!fetch_part(vcpu, gva, bytes, first, &out)) {
 		if (out.vector != X86_PF)
-			vm_stop(vcpu, "the instruction at rip %lx cannot be read", vcpu->exit->rip);
+			vm_stop(vcpu, "the instruction at rip %lx cannot be read", vcpu->exit.rip);
 		inject_outcome(vcpu, &out);
 		return 0;
 	}

@@ -38,9 +38,12 @@ bool paging_change(struct vcpu *vcpu, const struct umbra_paging_regs *regs)
 		vendor_flush_tlb(vcpu);
 	}
 	mode = umbra_shadow_mode(vcpu->mmu);
+	/* What they stand on. */
+	if (vcpu->shadow_shift != root_shift(mode) || (vcpu->regs.efer ^ regs->efer) & X86_EFER_LMA)
+		sites_forget(vcpu);
 	vcpu->regs = *regs;
 	vcpu->shadow_shift = root_shift(mode);
-	vcpu->root = umbra_root(vcpu->mmu);
+	vcpu_follow(vcpu);
 	vendor_set_paging(vcpu, regs, mode);
 	return true;
 }

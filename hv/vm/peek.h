@@ -15,14 +15,14 @@
 static inline __attribute__((always_inline)) bool peek_at_rip(
 	struct vcpu *vcpu, bool in_64, uint64_t *word)
 {
-	umbra_gva gva = vcpu->exit->rip;
+	umbra_gva gva = vcpu->exit.rip;
 	umbra_gpa gpa;
 
 	if (unlikely(!in_64))
 		gva = insn_linear_at(vcpu, X86_SEG_CS, gva);
 	if (gva % X86_PAGE_SIZE > X86_PAGE_SIZE - sizeof(*word))
 		return false;
-	if (!shadow_walk(vcpu->root, vcpu->shadow_shift, gva, &gpa))
+	if (!vcpu->mmu || !shadow_walk(umbra_root(vcpu->mmu), vcpu->shadow_shift, gva, &gpa))
 		return false;
 	/* The direct map has the first 4 GiB, and RAM; what the guest may not read is in no table.
 	 */

@@ -11,11 +11,11 @@ void exit_svm_insn(struct vcpu *vcpu)
 
 void exit_shutdown(struct vcpu *vcpu)
 {
-	vm_stop(vcpu, "triple fault, at or after rip %lx", vcpu->exit->rip);
+	vm_stop(vcpu, "triple fault, at or after rip %lx", vcpu->exit.rip);
 }
 
 void exit_other(struct vcpu *vcpu)
 {
-	panic("exit %lx (%lx, %lx) that nobody asked for, at guest rip %lx", vcpu->exit->code,
-		vcpu->exit->info1, vcpu->exit->info2, vcpu->exit->rip);
+	panic("exit %lx (%lx, %lx) that nobody asked for, at guest rip %lx", vcpu->exit.code,
+		vcpu->exit.info1, vcpu->exit.info2, vcpu->exit.rip);
 }

@@ -4,13 +4,21 @@
  */
 #include "hv/vm/report.h"
 
-static void report_registers(const struct vcpu *vcpu, const char *type)
+#define REPORT_EXITS 32u
+
+static void report_registers(struct vcpu *vcpu, const char *type)
 {
 	const uint64_t *g = vcpu->gpr;
 
+	if (vcpu->n_described != vcpu->n_exits) {
+		vendor_describe_exit(vcpu);
+		log_line(type,
+			"of the guest's registers rbx, rbp and r12 to r15 are those of exit %ld",
+			(long)vcpu->n_described - 1);
+	}
 	log_line(type, "guest rip %lx rflags %lx cpl %u cr0 %lx cr3 %lx cr4 %lx efer %lx",
-		vcpu->exit->rip, vcpu->exit->rflags, vcpu->exit->cpl, vcpu->regs.cr0,
-		vcpu->regs.cr3, vcpu->regs.cr4, vcpu->regs.efer);
+		vcpu->exit.rip, vcpu->exit.rflags, vcpu->exit.cpl, vcpu->regs.cr0, vcpu->regs.cr3,
+		vcpu->regs.cr4, vcpu->regs.efer);
 	log_line(type, "guest rax %lx rcx %lx rdx %lx rbx %lx rsp %lx rbp %lx rsi %lx rdi %lx",
 		g[X86_RAX], g[X86_RCX], g[X86_RDX], g[X86_RBX], g[X86_RSP], g[X86_RBP], g[X86_RSI],
 		g[X86_RDI]);
@@ -18,7 +26,7 @@ static void report_registers(const struct vcpu *vcpu, const char *type)
 		g[9], g[10], g[11], g[12], g[13], g[14], g[15]);
 }
 
-void report_guest(const struct vcpu *vcpu, const char *type, unsigned n_exits)
+void report_guest(struct vcpu *vcpu, const char *type, unsigned n_exits)
 {
 	uint64_t n = vcpu->n_exits < n_exits ? vcpu->n_exits : n_exits;
 
@@ -26,11 +34,12 @@ void report_guest(const struct vcpu *vcpu, const char *type, unsigned n_exits)
 		return;
 	report_registers(vcpu, type);
 	for (uint64_t i = vcpu->n_exits - n; i < vcpu->n_exits; i++) {
-		const struct exit_record *record = &vcpu->ring[i % EXIT_RING];
+		unsigned at = i % EXIT_RING;
+		uint32_t code = vcpu->ring.code[at];
 
-		log_line(type, "exit %lu: %s (%lx) info %lx %lx rip %lx rflags %lx cpl %u", i,
-			exit_kind_names[record->kind], record->code, record->info1, record->info2,
-			record->rip, record->rflags, record->cpl);
+		log_line(type, "exit %lu: %s (%x) info %lx %lx rip %lx", i,
+			exit_kind_names[vendor_exit_kind(code)], code, vcpu->ring.info1[at],
+			vcpu->ring.info2[at], vcpu->ring.rip[at]);
 	}
 }
 
@@ -53,7 +62,7 @@ static void report_audit(void)
 
 static void report_panic(void)
 {
-	report_guest(&the_vcpu, "panic", EXIT_RING);
+	report_guest(&the_vcpu, "panic", REPORT_EXITS);
 }
 
 void report_init(void)

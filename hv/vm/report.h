@@ -12,6 +12,6 @@
 void report_init(void);
 
 /* Print the guest's registers and its last @n_exits exits as lines of @type. */
-void report_guest(const struct vcpu *vcpu, const char *type, unsigned n_exits);
+void report_guest(struct vcpu *vcpu, const char *type, unsigned n_exits);
 
 #endif

@@ -14,11 +14,18 @@
 #define SHADOW_SHIFT_4LEVEL 39u
 #define SHADOW_SHIFT_5LEVEL 48u
 
-static inline uint64_t shadow_entry(umbra_hpa table, umbra_gva gva, unsigned shift)
+/* The entry for @gva of a table of entries for addresses' bits from @shift on. */
+static inline const volatile uint64_t *shadow_entry_at(
+	umbra_hpa table, umbra_gva gva, unsigned shift)
 {
 	const volatile uint64_t *entries = phys_to_virt(table);
 
-	return entries[gva >> shift & 511];
+	return &entries[gva >> shift & 511];
+}
+
+static inline uint64_t shadow_entry(umbra_hpa table, umbra_gva gva, unsigned shift)
+{
+	return *shadow_entry_at(table, gva, shift);
 }
 
 static inline umbra_gpa shadow_leaf(uint64_t entry, umbra_gva gva, unsigned shift)

@@ -268,7 +268,7 @@ static bool begin(struct task_switch *sw)
 		case INSN_UNKNOWN:
 			vm_stop(vcpu,
 				"cannot decode the instruction that switches tasks at rip %lx",
-				vcpu->exit->rip);
+				vcpu->exit.rip);
 		case INSN_OK:
 			break;
 		}

@@ -14,6 +14,7 @@
 
 #include "hv/arch/vendor.h"
 #include "hv/core/core.h"
+#include "hv/vm/site.h"
 #include "umbra/umbra.h"
 #include "x86/decode.h"
 #include "x86/x86.h"
@@ -21,7 +22,7 @@
 #define likely(x)   __builtin_expect(!!(x), 1)
 #define unlikely(x) __builtin_expect(!!(x), 0)
 
-#define EXIT_RING  32u /* last exits that a panic prints */
+#define EXIT_RING  256u /* a byte counts them */
 #define VM_RAM_MAX 16u
 
 struct measure;     /* hv/vm/measure.h */
@@ -53,23 +54,61 @@ struct stuck_store {
 	unsigned n_times; /* that this was so without a break */
 };
 
+/*
+ * The last exits, for reports: number n, counted from 0, is at n % EXIT_RING of each array. So one
+ * register, a byte that wraps by itself, leads to all of them: every exit pays for this.
+ */
+struct exit_ring {
+	uint64_t rip[EXIT_RING];
+	uint64_t info1[EXIT_RING]; /* see exit_note() */
+	uint64_t info2[EXIT_RING];
+	uint32_t code[EXIT_RING];
+};
+
 struct vcpu {
 	uint64_t gpr[X86_GPRS]; /* first: hv/arch/svm/enter.S */
 	umbra_hpa root; /* of the shadow tables: the library's answer after every event. Unused with
 			   nested paging */
-	unsigned shadow_shift;    /* the lowest address bit that chooses an entry of the root; 0
-				     with nested paging */
-	struct exit_record *exit; /* the last one */
-	struct umbra_vcpu *mmu;   /* NULL with nested paging */
+	unsigned tag;   /* and the address-space tag to run under; not on the fast path */
+	unsigned shadow_shift;  /* the lowest address bit that chooses an entry of the root; 0
+				   with nested paging */
+	struct umbra_vcpu *mmu; /* NULL with nested paging */
 	struct vm *vm;
 	struct vendor_vcpu *arch;
 	struct measure *measure;       /* NULL unless the option measure=1 was given */
 	struct umbra_paging_regs regs; /* as the guest sees them */
 	uint64_t n_exits;
 	uint64_t exits[EXIT_KINDS];
-	struct exit_record ring[EXIT_RING]; /* exit number n, from 0 on, is at n % EXIT_RING */
+	struct exit_record exit; /* the present one, but only off the fast path */
+	uint64_t n_described;    /* the value of n_exits for which gpr and exit were filled */
+	/* What the library said to a page fault, if exit_pf_finish() has to go on with it. */
+	enum umbra_outcome outcome;
+	struct umbra_exit out;
 	struct stuck_store stuck;
+	struct insn_site sites[SITE_KINDS][SITES]; /* hv/vm/site.h */
+	struct exit_ring ring;
 };
+
+/* Count an exit, and keep what a report tells about it: the processor's own number and, as @info1
+ * and @info2, what it said about it or, on the fast path, what is at hand. */
+static inline void exit_note(
+	struct vcpu *vcpu, uint32_t code, uint64_t info1, uint64_t info2, uint64_t rip)
+{
+	unsigned at = *(const uint8_t *)&vcpu->n_exits; /* modulo EXIT_RING */
+
+	vcpu->n_exits++;
+	vcpu->ring.code[at] = code;
+	vcpu->ring.info1[at] = info1;
+	vcpu->ring.info2[at] = info2;
+	vcpu->ring.rip[at] = rip;
+}
+
+/* Run on the library's root, and under its tag, from here on. */
+static inline void vcpu_follow(struct vcpu *vcpu)
+{
+	vcpu->root = umbra_root(vcpu->mmu);
+	vcpu->tag = umbra_tag(vcpu->mmu);
+}
 
 /* ---- vm.c ---- */
 
@@ -85,7 +124,7 @@ _Noreturn void vm_stop(struct vcpu *vcpu, const char *fmt, ...)
 
 typedef void exit_handler(struct vcpu *vcpu);
 
-exit_handler exit_pf, exit_npf;                        /* fault.c */
+exit_handler exit_pf, exit_pf_finish, exit_npf;        /* fault.c */
 exit_handler exit_ud;                                  /* keys.c */
 exit_handler exit_cr0, exit_cr3, exit_cr4;             /* cr.c */
 exit_handler exit_invlpg, exit_invpcid;                /* invlpg.c */
@@ -119,6 +158,15 @@ void inject_exception(struct vcpu *vcpu, enum x86_vector vector, uint32_t error_
 void inject_outcome(struct vcpu *vcpu, const struct umbra_exit *out);
 
 /* ---- memory.c: the guest's memory as an instruction of the guest sees it ---- */
+
+/* Read PKRU and PKRS, where the guest's CR4 switches them on: both registers are its own. Elsewhere
+ * nobody looks at them. */
+void memory_keys(const struct vcpu *vcpu, struct umbra_page_fault *access);
+
+static inline bool memory_has_keys(const struct vcpu *vcpu)
+{
+	return vcpu->regs.cr4 & (X86_CR4_PKE | X86_CR4_PKS);
+}
 
 /* An access by the instruction at RIP, or one that faulted there, for the library. */
 struct umbra_page_fault access_of(const struct vcpu *vcpu, umbra_gva gva, uint32_t error_code);

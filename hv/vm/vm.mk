@@ -24,6 +24,7 @@ HV_SRCS += \
 	hv/vm/paging.c \
 	hv/vm/refuse.c \
 	hv/vm/report.c \
+	hv/vm/site.c \
 	hv/vm/stats.c \
 	hv/vm/system_memory.c \
 	hv/vm/task.c \

@@ -85,7 +85,7 @@ bool walk_translate(const struct vcpu *vcpu, umbra_gva gva, enum umbra_access ac
 	*out = (struct umbra_exit){
 		.vector = X86_PF,
 		.error_code = (access == UMBRA_WRITE ? X86_PF_W : 0) |
-			      (vcpu->exit->cpl == 3 ? X86_PF_U : 0) |
+			      (vcpu->exit.cpl == 3 ? X86_PF_U : 0) |
 			      (access == UMBRA_FETCH && regs->efer & X86_EFER_NXE ? X86_PF_I : 0),
 		.gva = gva,
 	};

@@ -4,41 +4,67 @@
  * switched by the processor; the other fourteen general registers here. FS, GS, TR, LDTR and the
  * system call MSRs stay the guest's all the time, since the hypervisor uses none of them: no
  * VMSAVE, no VMLOAD.
+ *
+ * On the fast path the six registers that C functions preserve stay where they are: the guest's.
  */
 
-/* Offsets into vcpu->gpr[], by register number (x86/decode.h). RDI is the vCPU and comes last. */
-	.macro	load_guest
+/* Offsets into vcpu->gpr[], by register number (x86/decode.h). First, those that C functions may
+ * change; RDI is the vCPU and comes last. */
+	.macro	load_changed
 	mov	8(%rdi), %rcx
 	mov	16(%rdi), %rdx
-	mov	24(%rdi), %rbx
-	mov	40(%rdi), %rbp
 	mov	48(%rdi), %rsi
 	mov	64(%rdi), %r8
 	mov	72(%rdi), %r9
 	mov	80(%rdi), %r10
 	mov	88(%rdi), %r11
-	mov	96(%rdi), %r12
-	mov	104(%rdi), %r13
-	mov	112(%rdi), %r14
-	mov	120(%rdi), %r15
 	mov	56(%rdi), %rdi
 	.endm
 
-/* RAX is the vCPU. RDX comes first. */
-	.macro	save_guest_but_rdx
+/* RAX is the vCPU. */
+	.macro	save_changed
 	mov	%rcx, 8(%rax)
-	mov	%rbx, 24(%rax)
-	mov	%rbp, 40(%rax)
+	mov	%rdx, 16(%rax)
 	mov	%rsi, 48(%rax)
 	mov	%rdi, 56(%rax)
 	mov	%r8, 64(%rax)
 	mov	%r9, 72(%rax)
 	mov	%r10, 80(%rax)
 	mov	%r11, 88(%rax)
-	mov	%r12, 96(%rax)
-	mov	%r13, 104(%rax)
-	mov	%r14, 112(%rax)
-	mov	%r15, 120(%rax)
+	.endm
+
+/* Those that C functions preserve. RDI is the vCPU. */
+	.macro	load_preserved
+	mov	24(%rdi), %rbx
+	mov	40(%rdi), %rbp
+	mov	96(%rdi), %r12
+	mov	104(%rdi), %r13
+	mov	112(%rdi), %r14
+	mov	120(%rdi), %r15
+	.endm
+
+	.macro	save_preserved
+	mov	%rbx, 24(%rdi)
+	mov	%rbp, 40(%rdi)
+	mov	%r12, 96(%rdi)
+	mov	%r13, 104(%rdi)
+	mov	%r14, 112(%rdi)
+	mov	%r15, 120(%rdi)
+	.endm
+
+/* On our stack, which is all that survives the guest: the vCPU, its struct vendor_vcpu and, for
+ * measuring, the two time stamps. */
+#define VCPU   (%rsp)
+#define ARCH   8(%rsp)
+#define STAMPS 16(%rsp)
+
+/* The fast path did not do it: RDI is the vCPU, RAX its answer. */
+	.macro	general_exit
+	save_preserved
+	mov	%rax, %rsi
+	call	svm_exit
+	mov	VCPU, %rdi
+	load_preserved
 	.endm
 
 /*
@@ -48,7 +74,7 @@
  */
 	.macro	enter_in_shadow
 	and	$-2, %rax
-	load_guest
+	load_changed
 	sti
 	vmrun	%rax
 	cli
@@ -56,31 +82,36 @@
 
 	.text
 
-/*
- * _Noreturn void svm_loop(struct vcpu *vcpu, umbra_hpa vmcb_phys)
- *
- * The vCPU stays at the top of the stack, the only thing of ours that survives the guest.
- */
+/* _Noreturn void svm_loop(struct vcpu *vcpu, struct vendor_vcpu *arch, umbra_hpa vmcb_phys) */
 	.balign	16
 	.globl	svm_loop
 svm_loop:
-	push	%rdi
-	mov	%rsi, %rax
-1:	load_guest
+	sub	$24, %rsp
+	mov	%rdi, VCPU
+	mov	%rsi, ARCH
+	mov	%rdx, %rax
+	load_preserved
+1:	load_changed
 	vmrun	%rax
-2:	mov	(%rsp), %rax
-	mov	%rdx, 16(%rax)
-	save_guest_but_rdx
+2:	mov	VCPU, %rax
+	save_changed
 	mov	%rax, %rdi
-	call	svm_exit
-	mov	(%rsp), %rdi
+	mov	ARCH, %rsi
+	call	svm_fast
+	mov	VCPU, %rdi
+	test	$3, %al
+	jz	1b
+	test	$2, %al
+	jz	3f
+	general_exit
 	test	$1, %al
 	jz	1b
-	enter_in_shadow
+3:	enter_in_shadow
 	jmp	2b
 
 /*
- * _Noreturn void svm_loop_measured(struct vcpu *vcpu, umbra_hpa vmcb_phys, uint64_t *tsc)
+ * _Noreturn void svm_loop_measured(
+ *	struct vcpu *vcpu, struct vendor_vcpu *arch, umbra_hpa vmcb_phys, uint64_t *tsc)
  *
  * What lies outside its two time stamps, or inside but only here, stands at MEASURE_UNSEEN in
  * hv/vm/measure.c.
@@ -88,35 +119,45 @@ svm_loop:
 	.balign	16
 	.globl	svm_loop_measured
 svm_loop_measured:
-	push	%rdx
-	push	%rdi
-	sub	$8, %rsp
-	mov	%rsi, %rax
-1:	load_guest
-	vmrun	%rax
-2:	mov	8(%rsp), %rax
-	mov	%rdx, 16(%rax)
-	save_guest_but_rdx
-	mov	%rax, %rdi
-	call	measure_exit
-	mov	16(%rsp), %rcx
-	rdtsc
-	shl	$32, %rdx
-	or	%rdx, %rax
-	mov	%rax, (%rcx)
-	mov	8(%rsp), %rdi
-	call	svm_exit
-	mov	%rax, %rsi
-	mov	16(%rsp), %rcx
+	sub	$24, %rsp
+	mov	%rdi, VCPU
+	mov	%rsi, ARCH
+	mov	%rcx, STAMPS
+	mov	%rdx, %rax
+	load_preserved
+1:	mov	%rax, %rsi
+	mov	STAMPS, %rcx
 	rdtsc
 	shl	$32, %rdx
 	or	%rdx, %rax
 	mov	%rax, 8(%rcx)
 	mov	%rsi, %rax
-	mov	8(%rsp), %rdi
+	test	$1, %al
+	jnz	3f
+	load_changed
+	vmrun	%rax
+2:	mov	VCPU, %rax
+	save_changed
+	mov	%rax, %rdi
+	call	measure_exit
+	mov	STAMPS, %rcx
+	rdtsc
+	shl	$32, %rdx
+	or	%rdx, %rax
+	mov	%rax, (%rcx)
+	mov	VCPU, %rdi
+	mov	ARCH, %rsi
+	call	svm_fast
+	mov	VCPU, %rdi
+	test	$3, %al
+	jz	1b
+	test	$2, %al
+	jz	1b
+	general_exit
 	test	$1, %al
 	jz	1b
-	enter_in_shadow
+	jmp	1b
+3:	enter_in_shadow
 	jmp	2b
 
 	.section .note.GNU-stack, "", @progbits

@@ -47,7 +47,7 @@ static __attribute__((noinline)) void describe(
 
 bool vendor_vectoring(const struct vcpu *vcpu, struct vendor_event *event)
 {
-	uint64_t info = vcpu->arch->vmcb->exit_int_info;
+	uint64_t info = vcpu->arch->vmcb.exit_int_info;
 
 	if (likely(!(info & SVM_EVENT_VALID)))
 		return false;
@@ -57,12 +57,12 @@ bool vendor_vectoring(const struct vcpu *vcpu, struct vendor_event *event)
 
 uint8_t vendor_exception(const struct vcpu *vcpu)
 {
-	return (uint8_t)(vcpu->exit->code - SVM_EXIT_EXCEPTION);
+	return (uint8_t)(vcpu->exit.code - SVM_EXIT_EXCEPTION);
 }
 
 static void set_injection(struct vcpu *vcpu, uint64_t inject)
 {
-	struct vmcb *vmcb = vcpu->arch->vmcb;
+	struct vmcb *vmcb = &vcpu->arch->vmcb;
 
 	vmcb->event_inject = inject;
 	vcpu->arch->injected = inject;
@@ -77,7 +77,7 @@ void vendor_inject_exception(struct vcpu *vcpu, uint8_t vector, bool has_error, 
 	if (has_error)
 		inject |= SVM_EVENT_ERROR_VALID | (uint64_t)error_code << SVM_EVENT_ERROR_SHIFT;
 	if (exception_is_fault(vector))
-		vcpu->arch->vmcb->save.rflags |= X86_RFLAGS_RF;
+		vcpu->arch->vmcb.save.rflags |= X86_RFLAGS_RF;
 	set_injection(vcpu, inject);
 }
 
@@ -99,7 +99,7 @@ void vendor_inject(struct vcpu *vcpu, const struct vendor_event *event)
 
 void vendor_event_done(struct vcpu *vcpu)
 {
-	vcpu->arch->vmcb->event_inject = 0;
+	vcpu->arch->vmcb.event_inject = 0;
 }
 
 void svm_redeliver(struct vcpu *vcpu)
@@ -119,7 +119,7 @@ void svm_redeliver(struct vcpu *vcpu)
 
 void vendor_debug_trap(struct vcpu *vcpu, uint64_t dr6)
 {
-	struct vmcb_save *save = &vcpu->arch->vmcb->save;
+	struct vmcb_save *save = &vcpu->arch->vmcb.save;
 
 	/* An injected #DB does to DR6 and DR7 only what is done here. */
 	save->dr6 |= dr6;
@@ -129,7 +129,7 @@ void vendor_debug_trap(struct vcpu *vcpu, uint64_t dr6)
 
 uint64_t vendor_dr7(const struct vcpu *vcpu)
 {
-	return vcpu->arch->vmcb->save.dr7;
+	return vcpu->arch->vmcb.save.dr7;
 }
 
 void vendor_debug_addresses(uint64_t dr[4])
@@ -149,7 +149,7 @@ static __attribute__((noinline)) void single_step(struct vcpu *vcpu)
 
 void vendor_advance(struct vcpu *vcpu, unsigned n_bytes)
 {
-	struct vmcb *vmcb = vcpu->arch->vmcb;
+	struct vmcb *vmcb = &vcpu->arch->vmcb;
 	uint64_t rip = vmcb->save.rip + n_bytes;
 
 	if (vendor_code_size(vcpu) != X86_CODE_64)
@@ -175,16 +175,16 @@ bool vendor_window(void)
 
 void vendor_pass_nmi(struct vcpu *vcpu)
 {
-	uint32_t *intercepts = &vcpu->arch->vmcb->intercepts[0];
+	uint32_t *intercepts = &vcpu->arch->vmcb.intercepts[0];
 
 	*intercepts = (*intercepts & ~SVM_I1_NMI) | SVM_I1_IRET;
 }
 
 bool vendor_nmi_returns(struct vcpu *vcpu)
 {
-	uint32_t *intercepts = &vcpu->arch->vmcb->intercepts[0];
+	uint32_t *intercepts = &vcpu->arch->vmcb.intercepts[0];
 
-	if (vcpu->exit->code != SVM_EXIT_IRET)
+	if (vcpu->exit.code != SVM_EXIT_IRET)
 		return false;
 	*intercepts = (*intercepts & ~SVM_I1_IRET) | SVM_I1_NMI;
 	return true;

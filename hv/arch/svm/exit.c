@@ -6,19 +6,24 @@
 
 void vendor_set_rflags(struct vcpu *vcpu, uint64_t rflags)
 {
-	vcpu->arch->vmcb->save.rflags = rflags;
+	vcpu->arch->vmcb.save.rflags = rflags;
 }
 
-void vendor_set_cr2(struct vcpu *vcpu, umbra_gva gva)
+void svm_set_cr2(struct vmcb *vmcb, umbra_gva gva)
 {
-	vcpu->arch->vmcb->save.cr2 = gva;
+	vmcb->save.cr2 = gva;
 	/* Bochs does not load it at VMRUN. */
 	__asm__ volatile("mov %0, %%cr2" : : "r"(gva));
 }
 
+void vendor_set_cr2(struct vcpu *vcpu, umbra_gva gva)
+{
+	svm_set_cr2(&vcpu->arch->vmcb, gva);
+}
+
 static const struct vmcb_segment *segment_of(struct vcpu *vcpu, enum x86_segment segment)
 {
-	const struct vmcb_save *save = &vcpu->arch->vmcb->save;
+	const struct vmcb_save *save = &vcpu->arch->vmcb.save;
 	const struct vmcb_segment *const segments[] = {
 		[X86_SEG_ES] = &save->es,
 		[X86_SEG_CS] = &save->cs,
@@ -50,7 +55,7 @@ struct vendor_segment vendor_segment(struct vcpu *vcpu, enum x86_segment segment
 
 enum x86_code_size vendor_code_size(const struct vcpu *vcpu)
 {
-	const struct vmcb_save *save = &vcpu->arch->vmcb->save;
+	const struct vmcb_save *save = &vcpu->arch->vmcb.save;
 
 	if (save->efer & X86_EFER_LMA && save->cs.attributes & SEGMENT_L)
 		return X86_CODE_64;
@@ -59,7 +64,7 @@ enum x86_code_size vendor_code_size(const struct vcpu *vcpu)
 
 unsigned vendor_insn_length(const struct vcpu *vcpu)
 {
-	const struct vmcb *vmcb = vcpu->arch->vmcb;
+	const struct vmcb *vmcb = &vcpu->arch->vmcb;
 	uint64_t length = vmcb->next_rip - vmcb->save.rip;
 
 	return svm_features.next_rip && length <= X86_INSN_MAX ? (unsigned)length : 0;
@@ -70,13 +75,13 @@ unsigned vendor_insn_length(const struct vcpu *vcpu)
 
 bool vendor_cr_is_write(const struct vcpu *vcpu)
 {
-	return vcpu->exit->code >= SVM_EXIT_CR0_WRITE;
+	return vendor_exit_is_cr_write(vcpu->exit.code);
 }
 
 bool vendor_cr_mov_gpr(const struct vcpu *vcpu, uint8_t *gpr)
 {
-	*gpr = vcpu->exit->info1 & 15;
-	return svm_features.decode_assists && vcpu->exit->info1 & CR_INFO_IS_MOV;
+	*gpr = vcpu->exit.info1 & 15;
+	return svm_features.decode_assists && vcpu->exit.info1 & CR_INFO_IS_MOV;
 }
 
 /* APM 2 "IOIO Intercept Information". */
@@ -85,7 +90,7 @@ bool vendor_cr_mov_gpr(const struct vcpu *vcpu, uint8_t *gpr)
 
 struct io_access vendor_io_access(const struct vcpu *vcpu)
 {
-	const struct exit_record *exit = vcpu->exit;
+	const struct exit_record *exit = &vcpu->exit;
 
 	return (struct io_access){
 		.port = (uint16_t)(exit->info1 >> 16),
@@ -98,11 +103,11 @@ struct io_access vendor_io_access(const struct vcpu *vcpu)
 
 bool vendor_msr_is_write(const struct vcpu *vcpu)
 {
-	return vcpu->exit->info1 & 1;
+	return vcpu->exit.info1 & 1;
 }
 
 bool vendor_invlpg_gva(const struct vcpu *vcpu, umbra_gva *gva)
 {
-	*gva = vcpu->exit->info1;
+	*gva = vcpu->exit.info1;
 	return svm_features.decode_assists;
 }

@@ -55,15 +55,18 @@ static bool is_tcg(void)
 
 void vendor_init(bool nested)
 {
+	struct cpuid_result svm;
 	uint32_t edx;
 
 	check_processor();
-	edx = cpuid(CPUID_SVM, 0).edx;
+	svm = cpuid(CPUID_SVM, 0);
+	edx = svm.edx;
 	svm_features = (struct svm_features){
 		.nested_paging = edx & CPUID_SVM_NP,
 		.next_rip = edx & CPUID_SVM_NRIP,
 		.decode_assists = edx & CPUID_SVM_ASSISTS,
 		.flush_by_asid = edx & CPUID_SVM_FLUSH_ASID,
+		.n_asids = svm.ebx,
 		.injects_alone = is_tcg() && !nested,
 		.needs_control = is_tcg(),
 		.nested = nested,
@@ -72,7 +75,8 @@ void vendor_init(bool nested)
 		fatal_config("option paging=npt: this processor has no nested paging; use "
 			     "paging=shadow, or in QEMU a "
 			     "model with it: -cpu EPYC,+svm,+npt");
-	wrmsr(X86_MSR_EFER, rdmsr(X86_MSR_EFER) | X86_EFER_SVME);
+	/* With TCE invalidations would leave more cached than the library is told. */
+	wrmsr(X86_MSR_EFER, (rdmsr(X86_MSR_EFER) & ~X86_EFER_TCE) | X86_EFER_SVME);
 	wrmsr(X86_MSR_VM_HSAVE, virt_to_phys(frames_alloc(1)));
 	/* From here on interrupts of any kind wait until the guest runs, or vendor_window() lets
 	 * them in. */
@@ -210,13 +214,13 @@ static void set_segments(struct vmcb_save *save, const struct guest_entry *entry
 
 void vendor_vcpu_create(struct vcpu *vcpu, const struct guest_entry *entry)
 {
-	struct vendor_vcpu *arch = frames_alloc(1);
-	struct vmcb *vmcb = frames_alloc(1);
+	struct vendor_vcpu *arch =
+		frames_alloc((sizeof(struct vendor_vcpu) + X86_PAGE_SIZE - 1) / X86_PAGE_SIZE);
+	struct vmcb *vmcb = &arch->vmcb;
 
-	arch->vmcb = vmcb;
 	arch->vmcb_phys = virt_to_phys(vmcb);
 	vcpu->arch = arch;
-	vmcb->asid = SVM_ASID;
+	vmcb->asid = svm_asid(0);
 	vmcb->iopm_base = virt_to_phys(io_map);
 	vmcb->msrpm_base = virt_to_phys(msr_map);
 	set_intercepts(vmcb);

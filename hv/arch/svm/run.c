@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Entering the guest, and everything that is done on every exit: this is the path whose
- * instructions are counted.
+ * Entering the guest, and every exit that fast.c does not do: the guest's state and the exit's
+ * details are brought to where everybody finds them.
  */
 #include "hv/arch/svm/shadow_regs.h"
 #include "hv/arch/svm/svm.h"
@@ -19,6 +19,7 @@ static const uint8_t kinds[256] = {
 	[SVM_EXIT_CR0_WRITE + 3] = KNOWN | EXIT_CR3,
 	[SVM_EXIT_CR0_WRITE + 4] = KNOWN | EXIT_CR4,
 	[SVM_EXIT_EXCEPTION + X86_UD] = KNOWN | EXIT_UD,
+	[SVM_EXIT_PF] = KNOWN | EXIT_PF,
 	[SVM_EXIT_EXCEPTION + X86_TS] = KNOWN | EXIT_EXCEPTION,
 	[SVM_EXIT_EXCEPTION + X86_NP] = KNOWN | EXIT_EXCEPTION,
 	[SVM_EXIT_EXCEPTION + X86_SS] = KNOWN | EXIT_EXCEPTION,
@@ -52,26 +53,25 @@ static const uint8_t kinds[256] = {
 static bool was_refused_bits(const struct vcpu *vcpu)
 {
 	return svm_features.nested && svm_features.needs_control &&
-	       (uint32_t)vcpu->exit->code == SVM_EXIT_INVALID_32 &&
-	       vcpu->arch->vmcb->save.cr3 != read_cr3();
+	       (uint32_t)vcpu->exit.code == SVM_EXIT_INVALID_32 &&
+	       vcpu->arch->vmcb.save.cr3 != read_cr3();
 }
 
-static enum exit_kind kind_of(struct vcpu *vcpu, uint64_t code)
+enum exit_kind vendor_exit_kind(uint64_t code)
 {
-	if (likely(code < sizeof(kinds) && kinds[code] & KNOWN))
+	if (code < sizeof(kinds) && kinds[code] & KNOWN)
 		return (enum exit_kind)(kinds[code] & ~KNOWN);
-	if (code == SVM_EXIT_NPF)
-		return EXIT_NPF;
-	if (!was_refused_bits(vcpu))
-		return EXIT_OTHER;
-	vcpu->exit->code = SVM_EXIT_EXCEPTION + X86_GP;
-	vcpu->exit->info1 = 0;
-	return EXIT_EXCEPTION;
+	return code == SVM_EXIT_NPF ? EXIT_NPF : EXIT_OTHER;
 }
 
-static __attribute__((noinline)) void read_nested_paging(struct vcpu *vcpu)
+bool vendor_exit_is_cr_write(uint64_t code)
 {
-	const struct vmcb_save *save = &vcpu->arch->vmcb->save;
+	return code - SVM_EXIT_CR0_WRITE < 16 || code == SVM_EXIT_CR0_SEL_WRITE;
+}
+
+static void read_nested_paging(struct vcpu *vcpu)
+{
+	const struct vmcb_save *save = &vcpu->arch->vmcb.save;
 
 	vcpu->regs = (struct umbra_paging_regs){
 		.cr0 = save->cr0,
@@ -82,65 +82,90 @@ static __attribute__((noinline)) void read_nested_paging(struct vcpu *vcpu)
 	vcpu->root = save->cr3;
 }
 
-static void record_exit(struct vcpu *vcpu, const struct vmcb *vmcb)
+/* TCG does a task switch without the exit: the guest then runs on its own tables, which must not
+ * last. */
+_Noreturn void svm_foreign_tables(struct vcpu *vcpu)
 {
-	struct exit_record *record = vcpu->exit + 1;
-
-	if (record == &vcpu->ring[EXIT_RING])
-		record = vcpu->ring;
-	vcpu->exit = record;
-	vcpu->n_exits++;
-	record->code = vmcb->exit_code;
-	record->info1 = vmcb->exit_info1;
-	record->info2 = vmcb->exit_info2;
-	record->rip = vmcb->save.rip;
-	record->rflags = vmcb->save.rflags;
-	record->cpl = vmcb->save.cpl;
+	vm_stop(vcpu, "a task switch through a TSS, which this processor (TCG) does not let the "
+		      "hypervisor do");
 }
 
-umbra_hpa svm_exit(struct vcpu *vcpu)
+void vendor_describe_exit(struct vcpu *vcpu)
 {
-	struct vmcb *vmcb = vcpu->arch->vmcb;
+	const struct vmcb *vmcb = &vcpu->arch->vmcb;
 
 	vcpu->gpr[X86_RAX] = vmcb->save.rax;
 	vcpu->gpr[X86_RSP] = vmcb->save.rsp;
+	vcpu->exit = (struct exit_record){
+		.code = vmcb->exit_code,
+		.info1 = vmcb->exit_info1,
+		.info2 = vmcb->exit_info2,
+		.rip = vmcb->save.rip,
+		.rflags = vmcb->save.rflags,
+		.cpl = vmcb->save.cpl,
+	};
+}
+
+/* From the beginning, unlike what the fast path gave up half way. */
+static void whole_exit(struct vcpu *vcpu)
+{
+	struct vmcb *vmcb = &vcpu->arch->vmcb;
+	enum exit_kind kind;
+
 	vmcb->tlb_control = 0;
-	record_exit(vcpu, vmcb);
-	if (unlikely(svm_features.nested))
+	if (svm_features.nested)
 		read_nested_paging(vcpu);
 	if (unlikely(vmcb->exit_int_info & SVM_EVENT_VALID))
 		svm_redeliver(vcpu);
-	/* TCG does a task switch without the exit: the guest then runs on its own tables, which
-	 * must not last. */
 	if (unlikely(vmcb->save.cr3 != vcpu->root))
-		vm_stop(vcpu,
-			"a task switch through a TSS, which this processor (TCG) does not let "
-			"the hypervisor do");
-	vm_exit(vcpu,
-		likely(vmcb->exit_code == SVM_EXIT_PF) ? EXIT_PF : kind_of(vcpu, vmcb->exit_code));
+		svm_foreign_tables(vcpu);
+	kind = vendor_exit_kind(vmcb->exit_code);
+	if (unlikely(kind == EXIT_OTHER) && was_refused_bits(vcpu)) {
+		vcpu->exit.code = SVM_EXIT_EXCEPTION + X86_GP;
+		vcpu->exit.info1 = 0;
+		kind = EXIT_EXCEPTION;
+	}
+	vm_exit(vcpu, kind);
+}
+
+umbra_hpa svm_exit(struct vcpu *vcpu, umbra_hpa from_fast)
+{
+	struct vendor_vcpu *arch = vcpu->arch;
+	struct vmcb *vmcb = &arch->vmcb;
+
+	vendor_describe_exit(vcpu);
+	if (!(from_fast & SVM_UNFINISHED))
+		exit_note(vcpu, (uint32_t)vcpu->exit.code, vcpu->exit.info1, vcpu->exit.info2,
+			vcpu->exit.rip);
+	vcpu->n_described = vcpu->n_exits;
+	if (from_fast & SVM_UNFINISHED)
+		vm_finish_pf(vcpu);
+	else
+		whole_exit(vcpu);
 	vmcb->save.rax = vcpu->gpr[X86_RAX];
 	vmcb->save.rsp = vcpu->gpr[X86_RSP];
 	vmcb->save.cr3 = vcpu->root;
-	return vcpu->arch->vmcb_phys | (vmcb->int_state & SVM_INT_STATE_SHADOW);
+	vmcb->asid = svm_asid(vcpu->tag);
+	return svm_resume(arch);
 }
 
 _Noreturn void vendor_loop(struct vcpu *vcpu)
 {
 	struct vendor_vcpu *arch = vcpu->arch;
 
-	vcpu->exit = &vcpu->ring[EXIT_RING - 1];
-	arch->vmcb->save.rax = vcpu->gpr[X86_RAX];
-	arch->vmcb->save.rsp = vcpu->gpr[X86_RSP];
-	arch->vmcb->save.cr3 = vcpu->root;
+	arch->vmcb.save.rax = vcpu->gpr[X86_RAX];
+	arch->vmcb.save.rsp = vcpu->gpr[X86_RSP];
+	arch->vmcb.save.cr3 = vcpu->root;
+	arch->vmcb.asid = svm_asid(vcpu->tag);
 	if (vcpu->measure)
-		svm_loop_measured(vcpu, arch->vmcb_phys, vcpu->measure->tsc);
-	svm_loop(vcpu, arch->vmcb_phys);
+		svm_loop_measured(vcpu, arch, arch->vmcb_phys, vcpu->measure->tsc);
+	svm_loop(vcpu, arch, arch->vmcb_phys);
 }
 
 void vendor_set_paging(
 	struct vcpu *vcpu, const struct umbra_paging_regs *guest, enum umbra_shadow_mode mode)
 {
-	struct vmcb *vmcb = vcpu->arch->vmcb;
+	struct vmcb *vmcb = &vcpu->arch->vmcb;
 	struct svm_shadow_regs regs = svm_shadow_regs(guest, mode);
 
 	vmcb->save.cr0 = regs.cr0;
@@ -154,13 +179,13 @@ void vendor_set_paging(
 
 void vendor_set_nested_root(struct vcpu *vcpu, umbra_hpa root)
 {
-	vcpu->arch->vmcb->nested_control = SVM_NESTED_ENABLE;
-	vcpu->arch->vmcb->nested_cr3 = root;
+	vcpu->arch->vmcb.nested_control = SVM_NESTED_ENABLE;
+	vcpu->arch->vmcb.nested_cr3 = root;
 }
 
 void vendor_nested_set_control(struct vcpu *vcpu, const struct umbra_paging_regs *regs)
 {
-	struct vmcb_save *save = &vcpu->arch->vmcb->save;
+	struct vmcb_save *save = &vcpu->arch->vmcb.save;
 
 	vcpu->arch->nested_lme = regs->efer & X86_EFER_LME;
 	save->cr0 = regs->cr0;
@@ -169,18 +194,4 @@ void vendor_nested_set_control(struct vcpu *vcpu, const struct umbra_paging_regs
 	if (svm_features.needs_control && !(regs->efer & X86_EFER_LMA))
 		save->efer &= ~X86_EFER_LME;
 	vendor_flush_tlb(vcpu);
-}
-
-void vendor_flush_tlb(struct vcpu *vcpu)
-{
-	vcpu->arch->vmcb->tlb_control =
-		svm_features.flush_by_asid ? SVM_TLB_FLUSH_ASID : SVM_TLB_FLUSH_ALL;
-}
-
-void vendor_flush_gva(struct vcpu *vcpu, umbra_gva gva)
-{
-	(void)vcpu;
-	/* One tag for the whole guest, and INVLPGA minds no G bit: this is all address spaces at
-	 * once. */
-	__asm__ volatile("invlpga %0, %1" : : "a"(gva), "c"(SVM_ASID) : "memory");
 }

@@ -36,7 +36,8 @@ static uint64_t shadow_cr4(const struct umbra_paging_regs *guest, enum umbra_sha
 static uint64_t shadow_efer(const struct umbra_paging_regs *guest, enum umbra_shadow_mode mode)
 {
 	/* LME without LMA never appears: with PG set it would be long mode, or an invalid state.
-	 * TCE would let INVLPGA forget less than the library asks for. */
+	 * TCE is the library's, which knows what the guest's INVLPG has to bring up to date: the
+	 * processor invalidates for the hypervisor alone. */
 	uint64_t efer = guest->efer & ~(X86_EFER_LME | X86_EFER_LMA | X86_EFER_TCE);
 
 	if (mode != UMBRA_SHADOW_PAE)

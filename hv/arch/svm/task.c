@@ -33,7 +33,7 @@ static struct vmcb_segment to_vmcb(const struct vendor_segment *from)
 
 void vendor_task_get(struct vcpu *vcpu, struct vendor_task *task)
 {
-	const struct vmcb_save *save = &vcpu->arch->vmcb->save;
+	const struct vmcb_save *save = &vcpu->arch->vmcb.save;
 
 	/* FS, GS, TR and LDTR were left in the processor. */
 	__asm__ volatile("vmsave %0" : : "a"(vcpu->arch->vmcb_phys) : "memory");
@@ -53,7 +53,7 @@ void vendor_task_get(struct vcpu *vcpu, struct vendor_task *task)
 
 void vendor_task_set(struct vcpu *vcpu, const struct vendor_task *task)
 {
-	struct vmcb *vmcb = vcpu->arch->vmcb;
+	struct vmcb *vmcb = &vcpu->arch->vmcb;
 	struct vmcb_save *save = &vmcb->save;
 
 	save->es = to_vmcb(&task->segments[X86_SEG_ES]);
@@ -74,14 +74,14 @@ void vendor_task_set(struct vcpu *vcpu, const struct vendor_task *task)
 
 struct vendor_segment vendor_gdt(const struct vcpu *vcpu)
 {
-	return segment_of(&vcpu->arch->vmcb->save.gdtr);
+	return segment_of(&vcpu->arch->vmcb.save.gdtr);
 }
 
 struct vendor_task_switch vendor_task_switch(const struct vcpu *vcpu)
 {
-	uint64_t info = vcpu->exit->info2;
+	uint64_t info = vcpu->exit.info2;
 	struct vendor_task_switch result = {
-		.selector = (uint16_t)vcpu->exit->info1,
+		.selector = (uint16_t)vcpu->exit.info1,
 		.has_error = info & INFO_HAS_ERROR,
 		.error_code = (uint32_t)info,
 		.rf = info & INFO_RF,
@@ -91,7 +91,7 @@ struct vendor_task_switch vendor_task_switch(const struct vcpu *vcpu)
 		result.cause = TASK_IRET;
 	else if (info & INFO_JMP)
 		result.cause = TASK_JMP;
-	else if (vcpu->arch->vmcb->exit_int_info & SVM_EVENT_VALID)
+	else if (vcpu->arch->vmcb.exit_int_info & SVM_EVENT_VALID)
 		result.cause = TASK_GATE;
 	else
 		result.cause = TASK_CALL;
