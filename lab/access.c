@@ -179,7 +179,7 @@ static bool take_exit(struct access *access, uint32_t error_code)
 		end_mmio(access, &out);
 		break;
 	}
-	machine_enter(access->vcpu);
+	machine_enter(machine, access->vcpu);
 	return over;
 }
 

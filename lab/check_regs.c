@@ -103,14 +103,16 @@ bool check_load_cr3(struct check *check, unsigned vcpu, uint64_t cr3)
 /* What a change of registers forgets. CR0.PG, CR4.PGE and leaving PCIDE drop everything. Of the
  * other bits that decide how tables are read some drop less by the manual (CR4.SMEP only when it
  * is set, EFER nothing), but software does not rely on that, and the library does not. CR0.WP,
- * CR4.SMAP, PKE and PKS change what is allowed, not what is remembered. */
+ * CR4.SMAP, PKE and PKS change what is allowed, EFER.TCE what INVLPG drops, not what is
+ * remembered. */
 static enum legal_flush regs_flush(
 	const struct umbra_paging_regs *old, const struct umbra_paging_regs *now)
 {
 	const uint64_t cr4 = X86_CR4_PGE | X86_CR4_PAE | X86_CR4_PSE | X86_CR4_SMEP | X86_CR4_LA57;
 
 	if (((old->cr0 ^ now->cr0) & X86_CR0_PG) || ((old->cr4 ^ now->cr4) & cr4) ||
-		old->efer != now->efer || (old->cr4 & ~now->cr4 & X86_CR4_PCIDE))
+		((old->efer ^ now->efer) & ~(uint64_t)X86_EFER_TCE) ||
+		(old->cr4 & ~now->cr4 & X86_CR4_PCIDE))
 		return LEGAL_FLUSH_ALL;
 	return old->cr3 != now->cr3 ? cr3_flush(now, false) : LEGAL_FLUSH_NOTHING;
 }

@@ -16,14 +16,18 @@ const struct lab_config lab_config_default = {
 	.audit_every = 1,
 	.pool = 128,
 	.maxphyaddr = 40,
+	.tags = 1,
+	.flush_gva = true,
 };
 
 static const char *const guest_names[] = {"random", "os", NULL};
+static const char *const life_names[] = {"all", "crowd", "switch", "reload", "invlpg", NULL};
 static const char *const mode_names[] = {
 	"4level", "unpaged", "mixed", "2level", "pae", "5level", NULL};
 static const char *const switch_names[] = {"off", "on", NULL};
 static const char *const sabotage_names[] = {"none", "drop-flush", "drop-flush-gva", "skip-note",
-	"stray-write", "wrong-frame", "lose-dirty", "wrong-key", "stuck-pdptes", NULL};
+	"stray-write", "wrong-frame", "lose-dirty", "wrong-key", "stuck-pdptes", "drop-flush-tag",
+	"ignore-tags", "keep-dirty", "never-dirty", NULL};
 
 /* A key: a whole number from @least to @most, or the position of a name in @names. */
 struct key_row {
@@ -38,6 +42,7 @@ enum key {
 	KEY_SEED,
 	KEY_STEPS,
 	KEY_GUEST,
+	KEY_LIFE,
 	KEY_MODE,
 	KEY_VCPUS,
 	KEY_AUDIT,
@@ -45,6 +50,9 @@ enum key {
 	KEY_ABSENT_PAGE,
 	KEY_NO_1G,
 	KEY_MAXPHYADDR,
+	KEY_TAGS,
+	KEY_FLUSH_TAG,
+	KEY_FLUSH_GVA,
 	KEY_SABOTAGE,
 	N_KEYS,
 };
@@ -53,6 +61,8 @@ static const struct key_row key_rows[N_KEYS] = {
 	[KEY_SEED] = {"seed", NULL, 0, UINT64_MAX, "seed=N           what chance begins with"},
 	[KEY_STEPS] = {"steps", NULL, 1, UINT64_MAX, "steps=N          length of a run"},
 	[KEY_GUEST] = {"guest", guest_names, 0, 0, "guest=random|os  what makes the steps"},
+	[KEY_LIFE] = {"life", life_names, 0, 0,
+		"life=all|crowd|switch|reload|invlpg  what guest=os does most"},
 	[KEY_MODE] = {"mode", mode_names, 0, 0, "mode=unpaged|2level|pae|4level|5level|mixed"},
 	[KEY_VCPUS] = {"vcpus", NULL, 1, LAB_MAX_VCPUS, "vcpus=1..4       taking turns by chance"},
 	[KEY_AUDIT] = {"audit", NULL, 0, UINT32_MAX,
@@ -67,9 +77,16 @@ static const struct key_row key_rows[N_KEYS] = {
 		"pages"},
 	[KEY_MAXPHYADDR] = {"maxphyaddr", NULL, 36, 52,
 		"maxphyaddr=36..52 bits of the guest's physical addresses"},
+	[KEY_TAGS] = {"tags", NULL, 1, UMBRA_TAGS_MAX,
+		"tags=1..64       address-space tags of a CPU"},
+	[KEY_FLUSH_TAG] = {"flush_tag", switch_names, 0, 0,
+		"flush_tag=on|off the host can flush one tag"},
+	[KEY_FLUSH_GVA] = {"flush_gva", switch_names, 0, 0,
+		"flush_gva=on|off the host can flush one address"},
 	[KEY_SABOTAGE] = {"sabotage", sabotage_names, 0, 0,
 		"sabotage=none|drop-flush|drop-flush-gva|"
-		"skip-note|stray-write|wrong-frame|lose-dirty|wrong-key|stuck-pdptes"},
+		"skip-note|stray-write|wrong-frame|lose-dirty|wrong-key|stuck-pdptes|"
+		"drop-flush-tag|ignore-tags|keep-dirty|never-dirty"},
 };
 
 static uint64_t get(const struct lab_config *config, unsigned key)
@@ -78,6 +95,7 @@ static uint64_t get(const struct lab_config *config, unsigned key)
 		[KEY_SEED] = config->seed,
 		[KEY_STEPS] = config->steps,
 		[KEY_GUEST] = config->guest,
+		[KEY_LIFE] = config->life,
 		[KEY_MODE] = config->mode,
 		[KEY_VCPUS] = config->vcpus,
 		[KEY_AUDIT] = config->audit_every,
@@ -85,6 +103,9 @@ static uint64_t get(const struct lab_config *config, unsigned key)
 		[KEY_ABSENT_PAGE] = config->absent_page,
 		[KEY_NO_1G] = config->no_1g,
 		[KEY_MAXPHYADDR] = config->maxphyaddr,
+		[KEY_TAGS] = config->tags,
+		[KEY_FLUSH_TAG] = config->flush_tag,
+		[KEY_FLUSH_GVA] = config->flush_gva,
 		[KEY_SABOTAGE] = config->sabotage,
 	};
 
@@ -102,6 +123,9 @@ static void set(struct lab_config *config, unsigned key, uint64_t value)
 		break;
 	case KEY_GUEST:
 		config->guest = (enum lab_guest)value;
+		break;
+	case KEY_LIFE:
+		config->life = (enum lab_life)value;
 		break;
 	case KEY_MODE:
 		config->mode = (enum lab_mode)value;
@@ -123,6 +147,15 @@ static void set(struct lab_config *config, unsigned key, uint64_t value)
 		break;
 	case KEY_MAXPHYADDR:
 		config->maxphyaddr = (unsigned)value;
+		break;
+	case KEY_TAGS:
+		config->tags = (unsigned)value;
+		break;
+	case KEY_FLUSH_TAG:
+		config->flush_tag = value != 0;
+		break;
+	case KEY_FLUSH_GVA:
+		config->flush_gva = value != 0;
 		break;
 	case KEY_SABOTAGE:
 		config->sabotage = (enum lab_sabotage)value;

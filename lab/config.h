@@ -19,6 +19,16 @@ enum lab_guest {
 	LAB_GUEST_OS, /* a little operating system: fork, demand paging, copy on write, reclaim */
 };
 
+/* What the little operating system does most. */
+enum lab_life {
+	LAB_LIFE_ALL,
+	LAB_LIFE_CROWD,  /* many processes, whose kernel tables change */
+	LAB_LIFE_SWITCH, /* from process to process, nothing else changes */
+	LAB_LIFE_RELOAD, /* loads of the same CR3 */
+	LAB_LIFE_INVLPG, /* of what nothing was taken of */
+	LAB_LIFE_COUNT,
+};
+
 /* The paging modes a guest uses. */
 enum lab_mode {
 	LAB_MODE_4LEVEL,
@@ -41,6 +51,10 @@ enum lab_sabotage {
 	LAB_SABOTAGE_LOSE_DIRTY,     /* D bits of guest tables vanish */
 	LAB_SABOTAGE_WRONG_KEY,      /* a shadow entry has another protection key */
 	LAB_SABOTAGE_STUCK_PDPTES,   /* the CPU loads PDPTEs only together with a root */
+	LAB_SABOTAGE_DROP_FLUSH_TAG, /* flush_tag() does nothing */
+	LAB_SABOTAGE_IGNORE_TAGS,    /* the CPU uses what is cached under any tag */
+	LAB_SABOTAGE_KEEP_DIRTY,     /* flushes spare translations that can be written through */
+	LAB_SABOTAGE_NEVER_DIRTY,    /* the CPU does not set D in the shadow tables */
 	LAB_N_SABOTAGES,
 };
 
@@ -48,6 +62,7 @@ struct lab_config {
 	uint64_t seed;
 	uint64_t steps;
 	enum lab_guest guest;
+	enum lab_life life;
 	enum lab_mode mode;
 	enum lab_sabotage sabotage;
 	unsigned vcpus;
@@ -56,7 +71,10 @@ struct lab_config {
 	bool absent_page;     /* reads of absent memory are mapped to a page of 0xff */
 	bool no_1g;
 	unsigned maxphyaddr; /* of the guest's processor, 36 to 52 */
-	char policy[160];    /* for umbra_policy_parse() */
+	unsigned tags;       /* address-space tags of a CPU */
+	bool flush_tag;      /* the host can flush one tag, one address */
+	bool flush_gva;
+	char policy[160]; /* for umbra_policy_parse() */
 };
 
 extern const struct lab_config lab_config_default;

@@ -48,11 +48,11 @@ static const uint64_t pdptes[N_MEMORY] = {0x16001, 0x1b001, 0x16003, 0x16000};
 static const uint64_t cr0_bits[] = {X86_CR0_PE, X86_CR0_PG, X86_CR0_CD};
 static const uint64_t cr4_bits[] = {
 	X86_CR4_PSE, X86_CR4_PAE, X86_CR4_PGE, X86_CR4_LA57, X86_CR4_PCIDE, X86_CR4_SMEP};
-static const uint64_t efer_bits[] = {X86_EFER_LME, X86_EFER_LMA, X86_EFER_NXE};
+static const uint64_t efer_bits[] = {X86_EFER_LME, X86_EFER_LMA, X86_EFER_NXE, X86_EFER_TCE};
 
 uint64_t enum_regs_size(void)
 {
-	return (uint64_t)N_FROM * N_CR3 * N_MEMORY << 12;
+	return (uint64_t)N_FROM * N_CR3 * N_MEMORY << 13;
 }
 
 /* The lowest digit, of base @base, of *@index, which loses it. */
@@ -179,7 +179,7 @@ enum enum_verdict enum_regs_one(
 
 	picture.regs.cr0 = choose(&index, cr0_bits, 3);
 	picture.regs.cr4 = choose(&index, cr4_bits, 6);
-	picture.regs.efer = choose(&index, efer_bits, 3);
+	picture.regs.efer = choose(&index, efer_bits, 4);
 	memory = digit(&index, N_MEMORY);
 	picture.regs.cr3 = cr3s[digit(&index, N_CR3)];
 	begin(world, &froms[index]);

@@ -54,20 +54,22 @@ static const char *const policies[8] = {"", "cache=off", "large=off", "emulate=o
 
 static void decode_policy(const uint8_t *bytes, char *text, size_t text_bytes)
 {
-	static const char *const oos[4] = {"leaf", "off", "all", "all"};
+	static const char *const oos[4] = {"leaf", "off", "all", "all,snapshot=off"};
 	static const unsigned prefetch[4] = {8, 0, 512, 32};
 	static const unsigned sticky[4] = {3, 0, 1, 1000};
 
 	snprintf(text, text_bytes,
-		"oos=%s,prefetch=%u,sticky=%u,cache=%s,large=%s,emulate=%s,replace=%s",
+		"oos=%s,prefetch=%u,sticky=%u,cache=%s,large=%s,emulate=%s,replace=%s,elide=%s",
 		oos[bytes[1] & 3], prefetch[bytes[1] >> 2 & 3], sticky[bytes[2] & 3],
 		bytes[1] & 0x10 ? "off" : "on", bytes[1] & 0x20 ? "off" : "on",
-		bytes[1] & 0x40 ? "off" : "on", bytes[1] & 0x80 ? "fifo" : "clock");
+		bytes[1] & 0x40 ? "off" : "on", bytes[1] & 0x80 ? "fifo" : "clock",
+		bytes[0] & 0x80 ? "off" : "on");
 }
 
 static enum fuzz_mode decode_header(const uint8_t *bytes, struct lab_config *config)
 {
 	static const unsigned widths[4] = {40, 36, 46, 52};
+	static const unsigned tags[4] = {1, 8, 2, 3};
 
 	*config = lab_config_default;
 	config->vcpus = bytes[0] & 0x20 ? 2 : 1;
@@ -76,6 +78,9 @@ static enum fuzz_mode decode_header(const uint8_t *bytes, struct lab_config *con
 	config->absent_page = bytes[0] & 8;
 	config->no_1g = bytes[0] & 0x10;
 	config->maxphyaddr = widths[bytes[2] >> 2 & 3];
+	config->tags = tags[bytes[2] >> 4 & 3];
+	config->flush_tag = bytes[2] & 0x40;
+	config->flush_gva = !(bytes[2] & 0x80);
 	config->mode = LAB_MODE_MIXED;
 	decode_policy(bytes, config->policy, sizeof(config->policy));
 	return (enum fuzz_mode)((bytes[0] & 7) % FUZZ_N_MODES);
@@ -175,7 +180,7 @@ static void set_regs(struct decoder *decoder, const struct code *code, struct st
 	static const struct {
 		size_t offset_bytes;
 		uint64_t bit;
-	} flips[16] = {
+	} flips[] = {
 		{offsetof(struct step, cr0), X86_CR0_PE},
 		{offsetof(struct step, cr0), X86_CR0_PG},
 		{offsetof(struct step, cr0), X86_CR0_CD},
@@ -192,13 +197,14 @@ static void set_regs(struct decoder *decoder, const struct code *code, struct st
 		{offsetof(struct step, efer), X86_EFER_LME},
 		{offsetof(struct step, efer), X86_EFER_LMA},
 		{offsetof(struct step, efer), X86_EFER_NXE},
+		{offsetof(struct step, efer), X86_EFER_TCE},
 	};
 	unsigned flip = code->rest[2];
 
 	decoder->mode[code->vcpu] = (enum fuzz_mode)(code->rest[0] % FUZZ_N_MODES);
 	step->kind = STEP_REGS;
 	fuzz_regs(decoder->mode[code->vcpu], code->who, code->rest[1], step);
-	if (flip >= 16)
+	if (flip >= sizeof(flips) / sizeof(flips[0]))
 		return;
 	*(uint64_t *)(void *)((char *)step + flips[flip].offset_bytes) ^= flips[flip].bit;
 }

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The well-behaved guest: a little operating system with processes, demand paging, copy on write,
- * fork, exit, unmapping, accessed-bit scans and table frames that come back as data. It edits its
- * tables through a direct map of large pages, as Linux does, and flushes what it must (and, for
- * accessed bits, only what it wants to). With PCIDs each process has one; with protection keys each
- * page has one.
+ * fork, exit, unmapping, accessed-bit scans, kernel mappings that all roots share, and table frames
+ * that come back as data. It edits its tables through a direct map of large pages, as Linux does,
+ * and flushes what it must (and, for accessed bits, only what it wants to). With PCIDs each process
+ * has one; with protection keys each page has one. Owns what happens when.
  */
 #include "lab/gen_os.h"
 
@@ -14,8 +14,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define CR3_NO_FLUSH (1ull << 63)
-
 static const struct os_layout layouts[PAGING_COUNT] = {
 	[PAGING_2LEVEL] = {0x400000, 0xb7fd0000, 0xc0000000, 768},
 	[PAGING_PAE] = {0x400000, 0xb7fd0000, 0xc0000000, 3},
@@ -23,160 +21,64 @@ static const struct os_layout layouts[PAGING_COUNT] = {
 	[PAGING_5LEVEL] = {0x400000, 0xfffffffffd0000, 0xff11000000000000, 256},
 };
 
-static struct os_process *current(struct os_plan *plan)
-{
-	return &plan->guest->processes[plan->guest->current];
-}
-
-static void invlpg(struct os_plan *plan, uint64_t gva)
-{
-	queue_add(plan->queue, STEP_INVLPG, 0)->gva = gva;
-}
-
-/* Go on with @process. @keep: what its PCID has cached is good. */
-static void load_cr3(struct os_plan *plan, struct os_process *process, bool keep)
-{
-	uint64_t value = process->root << X86_PAGE_SHIFT;
-
-	if (plan->guest->cr4 & X86_CR4_PCIDE) {
-		value |= (uint64_t)(process - plan->guest->processes) + 1;
-		value |= keep && !process->fresh ? CR3_NO_FLUSH : 0;
-	}
-	process->fresh = false;
-	queue_add(plan->queue, STEP_CR3, 0)->value = value;
-}
-
-/* ---- processes ---- */
-
-static void unmap_page(struct os_plan *plan, struct os_process *process, unsigned page)
-{
-	uint64_t gpa;
-	uint64_t entry;
-	uint64_t gfn;
-
-	process->pages[page].mapped = false;
-	if (!os_find_entry(plan, process->root, os_page_gva(plan->guest, page), &gpa))
-		return;
-	entry = os_entry(plan, gpa);
-	if (!(entry & X86_PTE_P))
-		return;
-	gfn = (entry & X86_PTE_FRAME) >> X86_PAGE_SHIFT;
-	os_store_entry(plan, gpa, 0);
-	if (--plan->guest->shares[gfn] == 0)
-		os_give_frame(plan, gfn);
-}
-
-static unsigned other_process(struct os_plan *plan)
-{
-	unsigned start = rng_below(plan->rng, OS_PROCESSES);
-
-	for (unsigned i = 0; i < OS_PROCESSES; i++) {
-		unsigned candidate = (start + i) % OS_PROCESSES;
-
-		if (candidate != plan->guest->current && plan->guest->processes[candidate].alive)
-			return candidate;
-	}
-	return plan->guest->current;
-}
-
-static void plan_switch(struct os_plan *plan)
-{
-	plan->guest->current = other_process(plan);
-	load_cr3(plan, current(plan), rng_percent(plan->rng, 75));
-}
-
-/* The current process ends; another goes on. The last one stays. */
-static void plan_exit(struct os_plan *plan)
-{
-	struct os_process *dying = current(plan);
-	unsigned next = other_process(plan);
-
-	if (next == plan->guest->current)
-		return;
-	for (unsigned page = 0; page < OS_PAGES; page++)
-		unmap_page(plan, dying, page);
-	plan->guest->current = next;
-	load_cr3(plan, current(plan), true);
-	os_free_root(plan, dying->root);
-	dying->alive = false;
-}
-
-/* Copy the tables; both sides lose the right to write what is private. */
-static void plan_fork(struct os_plan *plan)
-{
-	struct os_process *parent = current(plan);
-	struct os_process *child = plan->guest->processes;
-	struct os_made made = {0};
-
-	while (child < plan->guest->processes + OS_PROCESSES && child->alive)
-		child++;
-	if (child == plan->guest->processes + OS_PROCESSES || plan->guest->n_free < 24 ||
-		!os_new_root(plan, &child->root))
-		return;
-	made.gfn[0][paging_rows[plan->guest->mode].levels] = child->root;
-	made.gfn[1][paging_rows[plan->guest->mode].levels] = child->root;
-	child->alive = true;
-	child->fresh = true;
-	memcpy(child->pages, parent->pages, sizeof(child->pages));
-	for (unsigned page = 0; page < OS_PAGES; page++) {
-		uint64_t entry = os_page_entry(plan, parent->root, page);
-		uint64_t gva = os_page_gva(plan->guest, page);
-		uint64_t gpa;
-
-		if (!(entry & X86_PTE_P) || !os_find_entry(plan, parent->root, gva, &gpa))
-			continue;
-		if (entry & X86_PTE_W)
-			os_store_entry(plan, gpa, entry & ~X86_PTE_W);
-		if (os_set_entry(plan, child->root, page,
-			    entry & ~(X86_PTE_W | X86_PTE_A | X86_PTE_D), &made))
-			plan->guest->shares[(entry & X86_PTE_FRAME) >> X86_PAGE_SHIFT]++;
-	}
-	load_cr3(plan, parent, false);
-}
-
 /* ---- memory of the current process ---- */
+
+/* In a life of which the TLB is watched a process uses no more pages than fit. */
+static bool is_small(const struct os_guest *guest)
+{
+	return guest->life > LAB_LIFE_CROWD;
+}
+
+/* Half of all accesses go to a few pages. */
+static unsigned pick_page(struct os_plan *plan)
+{
+	return is_small(plan->guest) || rng_percent(plan->rng, 50) ? rng_below(plan->rng, 4) * 9
+								   : rng_below(plan->rng, OS_PAGES);
+}
 
 static void plan_touch(struct os_plan *plan)
 {
-	struct os_process *process = current(plan);
-	unsigned page = rng_below(plan->rng, OS_PAGES);
+	struct os_guest *guest = plan->guest;
+	struct os_process *process = os_current(plan);
+	unsigned number = pick_page(plan);
+	struct os_page *page = &process->pages[number];
 	struct step *step;
 
-	if (!process->pages[page].mapped) {
-		process->pages[page].mapped = true;
-		process->pages[page].writable = rng_percent(plan->rng, 85);
-		process->pages[page].key = 0;
-		if (plan->guest->cr4 & X86_CR4_PKE)
-			process->pages[page].key = (uint64_t)rng_below(plan->rng, 4)
-						   << X86_PTE_PK_SHIFT;
+	if (!page->mapped) {
+		page->mapped = true;
+		page->writable = is_small(guest) || rng_percent(plan->rng, 85);
+		page->key = 0;
+		if (guest->cr4 & X86_CR4_PKE)
+			page->key = (uint64_t)rng_below(plan->rng, 4) << X86_PTE_PK_SHIFT;
 	}
-	step = queue_add(plan->queue, rng_percent(plan->rng, 50) ? STEP_STORE : STEP_LOAD, 0);
-	step->gva = os_page_gva(plan->guest, page) + rng_below(plan->rng, 8) * 8;
+	step = queue_add(
+		plan->queue, rng_percent(plan->rng, 50) ? STEP_STORE : STEP_LOAD, plan->vcpu);
+	step->gva = os_page_gva(guest, number) + rng_below(plan->rng, 8) * 8;
 	step->bytes = 8;
 	step->value = rng_u64(plan->rng);
 	step->cpl = 3;
-	plan->guest->waiting = true;
-	plan->guest->handled = 0;
-	plan->guest->access = *step;
+	guest->waiting = true;
+	guest->handled = 0;
+	guest->access = *step;
 }
 
 /* Put the frame @gfn into the entry of @page, with a new entry's rights. */
 static bool set_page(struct os_plan *plan, unsigned page, uint64_t gfn, struct os_made *made)
 {
-	struct os_process *process = current(plan);
+	struct os_process *process = os_current(plan);
 	const struct os_page *what = &process->pages[page];
 
-	return os_set_entry(plan, process->root, page,
+	return os_set_entry(plan, process->root, os_page_gva(plan->guest, page),
 		gfn << X86_PAGE_SHIFT | X86_PTE_P | X86_PTE_U | what->key |
 			(what->writable ? X86_PTE_W : 0),
-		made);
+		true, made->gfn[page >= OS_AREA_PAGES]);
 }
 
 /* The page fault handler: give a page, copy it, allow the write; or the process was wrong. */
 static void handle_fault(struct os_plan *plan)
 {
 	struct os_guest *guest = plan->guest;
-	struct os_process *process = current(plan);
+	struct os_process *process = os_current(plan);
 	uint64_t gva = guest->access.gva & ~(uint64_t)(X86_PAGE_SIZE - 1);
 	unsigned page = os_page_at(guest, gva);
 	bool write = guest->access.kind == STEP_STORE;
@@ -189,7 +91,7 @@ static void handle_fault(struct os_plan *plan)
 	if ((write && !process->pages[page].writable) || guest->handled++ > 2 ||
 		(plan->machine->last.error_code & X86_PF_PK))
 		return;
-	if ((!(entry & X86_PTE_P) || guest->shares[old] > 1) && !os_take_frame(plan, &gfn))
+	if ((!(entry & X86_PTE_P) || guest->shares[old] > 1) && !os_take_frame(plan, false, &gfn))
 		return;
 	if (gfn != old || !(entry & X86_PTE_P)) {
 		guest->shares[gfn] = 1;
@@ -198,82 +100,26 @@ static void handle_fault(struct os_plan *plan)
 			guest->shares[old]--;
 	}
 	if ((entry & X86_PTE_P) && gfn != old && rng_percent(plan->rng, 70)) {
-		os_set_entry(plan, process->root, page, 0, &made);
-		invlpg(plan, gva);
+		os_set_entry(plan, process->root, gva, 0, true, made.gfn[page >= OS_AREA_PAGES]);
+		os_invlpg(plan, gva);
 	}
 	if (!set_page(plan, page, gfn, &made))
 		return;
 	if (entry & X86_PTE_P)
-		invlpg(plan, gva);
+		os_invlpg(plan, gva);
 	/* A new PDPTE is not seen before it is loaded. */
 	if (guest->mode == PAGING_PAE && made.gfn[page >= OS_AREA_PAGES][2])
-		load_cr3(plan, process, false);
-	*queue_add(plan->queue, guest->access.kind, 0) = guest->access;
+		os_flush_process(plan, process);
+	*queue_add(plan->queue, guest->access.kind, plan->vcpu) = guest->access;
 	guest->waiting = true;
-}
-
-static void plan_unmap(struct os_plan *plan)
-{
-	unsigned first = rng_below(plan->rng, OS_PAGES);
-	unsigned n_pages = 1 + rng_below(plan->rng, 8);
-
-	for (unsigned page = first; page < OS_PAGES && page < first + n_pages; page++) {
-		unmap_page(plan, current(plan), page);
-		if (n_pages < 5)
-			invlpg(plan, os_page_gva(plan->guest, page));
-	}
-	if (n_pages >= 5)
-		load_cr3(plan, current(plan), false);
-}
-
-static void plan_protect(struct os_plan *plan)
-{
-	struct os_process *process = current(plan);
-	unsigned first = rng_below(plan->rng, OS_PAGES);
-	bool writable = rng_percent(plan->rng, 60);
-
-	for (unsigned page = first; page < OS_PAGES && page < first + 6; page++) {
-		uint64_t gpa;
-		uint64_t entry;
-
-		process->pages[page].writable = writable;
-		if (!os_find_entry(plan, process->root, os_page_gva(plan->guest, page), &gpa))
-			continue;
-		entry = os_entry(plan, gpa);
-		if (!(entry & X86_PTE_P) || writable)
-			continue;
-		os_store(plan, gpa, (uint8_t)(entry & ~X86_PTE_W), 1);
-		invlpg(plan, os_page_gva(plan->guest, page));
-	}
-}
-
-/* The swapper looks for unused pages: accessed bits are cleared by byte stores, mostly unflushed.
- */
-static void plan_scan(struct os_plan *plan)
-{
-	struct os_process *process = current(plan);
-	bool dirty_too = rng_percent(plan->rng, 30);
-	uint64_t clear = X86_PTE_A | (dirty_too ? X86_PTE_D : 0);
-
-	for (unsigned page = 0; page < OS_PAGES; page++) {
-		uint64_t gpa;
-		uint64_t entry;
-
-		if (!os_find_entry(plan, process->root, os_page_gva(plan->guest, page), &gpa))
-			continue;
-		entry = os_entry(plan, gpa);
-		if ((entry & X86_PTE_P) && (entry & clear))
-			os_store(plan, gpa, (uint8_t)(entry & ~clear), 1);
-	}
-	if (dirty_too || rng_percent(plan->rng, 30))
-		load_cr3(plan, process, false);
 }
 
 /* The kernel writes a former table or a free frame as data. */
 static void plan_reuse(struct os_plan *plan)
 {
 	struct os_guest *guest = plan->guest;
-	uint64_t gpa = guest->free_frames[guest->n_free - 1] << X86_PAGE_SHIFT;
+	unsigned which = rng_percent(plan->rng, 50) ? 1 : 1 + rng_below(plan->rng, guest->n_free);
+	uint64_t gpa = guest->free_frames[guest->n_free - which] << X86_PAGE_SHIFT;
 
 	for (unsigned i = 0; i < 24; i++)
 		os_store(plan, gpa + i * 8, rng_percent(plan->rng, 50) ? 0 : rng_u64(plan->rng), 8);
@@ -287,7 +133,7 @@ static void plan_keys(struct os_plan *plan)
 	for (unsigned key = 1; key < 4; key++)
 		pkru |= rng_percent(plan->rng, 30) ? (1ull + rng_below(plan->rng, 2)) << 2 * key
 						   : 0;
-	queue_add(plan->queue, STEP_PKRU, 0)->value = pkru;
+	queue_add(plan->queue, STEP_PKRU, plan->vcpu)->value = pkru;
 }
 
 /* ---- life ---- */
@@ -308,38 +154,48 @@ static enum paging pick_mode(const struct os_plan *plan)
 	}
 }
 
+/* What the control registers of this kernel are. */
+static void pick_registers(struct os_plan *plan)
+{
+	struct os_guest *guest = plan->guest;
+
+	guest->mode = pick_mode(plan);
+	guest->layout = &layouts[guest->mode];
+	guest->cr4 = X86_CR4_PGE | X86_CR4_SMEP | X86_CR4_SMAP |
+		     (guest->mode == PAGING_2LEVEL ? X86_CR4_PSE : X86_CR4_PAE);
+	guest->efer = X86_EFER_NXE | (rng_percent(plan->rng, 40) ? X86_EFER_TCE : 0);
+	if (guest->mode == PAGING_5LEVEL)
+		guest->cr4 |= X86_CR4_LA57;
+	if (!paging_is_long(guest->mode))
+		return;
+	guest->efer |= X86_EFER_LME | X86_EFER_LMA;
+	guest->cr4 |= (rng_percent(plan->rng, 50) ? X86_CR4_PCIDE : 0) |
+		      (rng_percent(plan->rng, 50) ? X86_CR4_PKE : 0) |
+		      (rng_percent(plan->rng, 30) ? X86_CR4_PKS : 0);
+}
+
 /* Load the kernel and switch paging on; before that off, if a kernel of another mode ran. */
 static void boot(struct os_plan *plan)
 {
 	struct os_guest *guest = plan->guest;
 	struct step *step;
 
-	step = queue_add(plan->queue, STEP_REGS, 0);
-	step->cr0 = X86_CR0_PE | X86_CR0_ET;
-	guest->mode = pick_mode(plan);
-	guest->layout = &layouts[guest->mode];
-	guest->cr4 = X86_CR4_PGE | X86_CR4_SMEP | X86_CR4_SMAP |
-		     (guest->mode == PAGING_2LEVEL ? X86_CR4_PSE : X86_CR4_PAE);
-	if (guest->mode == PAGING_5LEVEL)
-		guest->cr4 |= X86_CR4_LA57;
-	if (paging_is_long(guest->mode))
-		guest->cr4 |= (rng_percent(plan->rng, 50) ? X86_CR4_PCIDE : 0) |
-			      (rng_percent(plan->rng, 50) ? X86_CR4_PKE : 0) |
-			      (rng_percent(plan->rng, 30) ? X86_CR4_PKS : 0);
+	for (unsigned i = 0; i < guest->n_vcpus; i++)
+		queue_add(plan->queue, STEP_REGS, i)->cr0 = X86_CR0_PE | X86_CR0_ET;
+	pick_registers(plan);
 	memset(guest->processes, 0, sizeof(guest->processes));
-	guest->current = 0;
+	memset(guest->current, 0, sizeof(guest->current));
 	guest->processes[0].alive = true;
-	guest->processes[0].fresh = true;
 	guest->processes[0].root = os_load_kernel(plan);
-	step = queue_add(plan->queue, STEP_REGS, 0);
-	step->cr0 = X86_CR0_PE | X86_CR0_ET | X86_CR0_WP | X86_CR0_PG;
-	step->cr3 = guest->processes[0].root << X86_PAGE_SHIFT;
-	step->cr4 = guest->cr4;
-	step->efer = X86_EFER_NXE;
-	if (paging_is_long(guest->mode))
-		step->efer |= X86_EFER_LME | X86_EFER_LMA;
-	load_cr3(plan, current(plan), false);
-	queue_add(plan->queue, STEP_PKRU, 0)->value = 0;
+	for (unsigned i = 0; i < guest->n_vcpus; i++) {
+		step = queue_add(plan->queue, STEP_REGS, i);
+		step->cr0 = X86_CR0_PE | X86_CR0_ET | X86_CR0_WP | X86_CR0_PG;
+		step->cr3 = guest->processes[0].root << X86_PAGE_SHIFT;
+		step->cr4 = guest->cr4;
+		step->efer = guest->efer;
+		queue_add(plan->queue, STEP_PKRU, i)->value = 0;
+	}
+	os_flush_process(plan, &guest->processes[0]);
 	guest->booted = true;
 }
 
@@ -352,10 +208,13 @@ struct os_guest *os_guest_create(const struct lab_config *config)
 		exit(1);
 	}
 	guest->config_mode = config->mode;
+	guest->life = config->life;
+	guest->n_vcpus = config->vcpus;
+	guest->n_processes = config->life == LAB_LIFE_CROWD ? OS_PROCESSES : 5;
 	return guest;
 }
 
-/* Something that happens less than once in two hundred plans. */
+/* What happens a few times in a thousand plans. */
 static void plan_rare(struct os_plan *plan)
 {
 	if (plan->guest->cr4 & X86_CR4_PKE)
@@ -364,37 +223,59 @@ static void plan_rare(struct os_plan *plan)
 		boot(plan);
 }
 
+/* What there is to do, and how often in each kind of life. */
+static const struct {
+	void (*plan)(struct os_plan *plan);
+	unsigned weights[LAB_LIFE_COUNT];
+} doings[] = {
+	{plan_touch, {[LAB_LIFE_ALL] = 720, 600, 900, 900, 900}},
+	{os_switch, {[LAB_LIFE_ALL] = 85, 180, 90, 0, 0}},
+	{os_reload, {[LAB_LIFE_ALL] = 5, 0, 0, 90, 0}},
+	{os_invlpg_in_vain, {[LAB_LIFE_ALL] = 5, 0, 0, 0, 90}},
+	{os_fork, {[LAB_LIFE_ALL] = 35, 60, 10, 0, 0}},
+	{os_exit, {[LAB_LIFE_ALL] = 20, 10, 0, 0, 0}},
+	{os_unmap, {[LAB_LIFE_ALL] = 20, 5, 0, 0, 0}},
+	{os_protect, {[LAB_LIFE_ALL] = 20, 5, 0, 0, 0}},
+	{os_scan, {[LAB_LIFE_ALL] = 10, 5, 0, 0, 0}},
+	{os_kernel, {[LAB_LIFE_ALL] = 60, 120, 0, 0, 0}},
+	{os_move, {[LAB_LIFE_ALL] = 2, 1, 0, 0, 0}},
+	{plan_reuse, {[LAB_LIFE_ALL] = 15, 10, 0, 0, 0}},
+	{plan_rare, {[LAB_LIFE_ALL] = 10, 5, 0, 0, 0}},
+};
+
+#define N_DOINGS (sizeof(doings) / sizeof(doings[0]))
+
+static void do_something(struct os_plan *plan)
+{
+	enum lab_life life = plan->guest->life;
+	unsigned total = 0;
+	unsigned choice;
+	unsigned i = 0;
+
+	for (unsigned j = 0; j < N_DOINGS; j++)
+		total += doings[j].weights[life];
+	choice = rng_below(plan->rng, total);
+	while (choice >= doings[i].weights[life])
+		choice -= doings[i++].weights[life];
+	doings[i].plan(plan);
+}
+
 void os_guest_plan(
 	struct os_guest *guest, const struct machine *machine, struct rng *rng, struct queue *queue)
 {
-	struct os_plan plan = {guest, machine, rng, queue};
+	struct os_plan plan = {guest, machine, rng, queue, guest->access.vcpu};
 
 	if (guest->waiting && machine->last.seen == MACHINE_SEEN_FAULT)
 		handle_fault(&plan);
 	else
 		guest->waiting = false;
 	while (queue->count == 0) {
-		unsigned choice = rng_below(rng, 200);
-
+		plan.vcpu = rng_below(rng, guest->n_vcpus);
 		if (!guest->booted)
 			boot(&plan);
-		else if (choice < 158)
-			plan_touch(&plan);
-		else if (choice < 175)
-			plan_switch(&plan);
-		else if (choice < 182)
-			plan_fork(&plan);
-		else if (choice < 186)
-			plan_exit(&plan);
-		else if (choice < 190)
-			plan_unmap(&plan);
-		else if (choice < 194)
-			plan_protect(&plan);
-		else if (choice < 196)
-			plan_scan(&plan);
-		else if (choice < 198)
-			plan_rare(&plan);
+		else if (guest->moving != OS_SETTLED && rng_percent(rng, 30))
+			os_move(&plan);
 		else
-			plan_reuse(&plan);
+			do_something(&plan);
 	}
 }

@@ -9,7 +9,8 @@
 
 #include <string.h>
 
-#define KERNEL_TABLE 0x20u /* first of the kernel's own tables, for level 2; then 3, 4 */
+/* First of the kernel's own tables: of levels 2, 3, 4; in 2-level paging two of level 1. */
+#define KERNEL_TABLE 0x20u
 #define FIRST_ROOT   (KERNEL_TABLE + 3)
 
 uint64_t os_page_gva(const struct os_guest *guest, unsigned page)
@@ -17,6 +18,19 @@ uint64_t os_page_gva(const struct os_guest *guest, unsigned page)
 	if (page < OS_AREA_PAGES)
 		return guest->layout->area_low + page * X86_PAGE_SIZE;
 	return guest->layout->area_high + (page - OS_AREA_PAGES) * X86_PAGE_SIZE;
+}
+
+/* In the direct map's upper tables: two last-level tables' worth, and as much in another gigabyte
+ * where there is one. */
+uint64_t os_kernel_gva(const struct os_guest *guest, unsigned page)
+{
+	unsigned table = page / (OS_KERNEL_PAGES / 4);
+	uint64_t gva = guest->layout->direct_map + (1ull << 24);
+
+	if (table >= 2 && paging_is_long(guest->mode))
+		gva += 1ull << 30;
+	return gva + ((uint64_t)(table & 1) << paging_shift(guest->mode, 2)) +
+	       (page % (OS_KERNEL_PAGES / 4) + (table & 2) * 8) * X86_PAGE_SIZE;
 }
 
 unsigned os_page_at(const struct os_guest *guest, uint64_t gva)
@@ -30,7 +44,7 @@ unsigned os_page_at(const struct os_guest *guest, uint64_t gva)
 
 void os_store(struct os_plan *plan, uint64_t gpa, uint64_t value, unsigned n_bytes)
 {
-	struct step *step = queue_add(plan->queue, STEP_STORE, 0);
+	struct step *step = queue_add(plan->queue, STEP_STORE, plan->vcpu);
 
 	step->gva = plan->guest->layout->direct_map + gpa;
 	step->value = value;
@@ -47,12 +61,28 @@ uint64_t os_entry(const struct os_plan *plan, uint64_t gpa)
 	return gen_entry(plan->machine, plan->guest->mode, gpa);
 }
 
-bool os_take_frame(struct os_plan *plan, uint64_t *gfn)
+/* Where guest and host memory are aligned, so that without tables in it it is one large page. */
+static bool is_aligned(uint64_t gfn)
+{
+	return gfn >= 0x200 && gfn < 0x400;
+}
+
+bool os_take_frame(struct os_plan *plan, bool table, uint64_t *gfn)
 {
 	struct os_guest *guest = plan->guest;
+	unsigned last = guest->n_free - 1;
 
 	if (guest->n_free < 8)
 		return false;
+	for (unsigned i = 0; i < guest->n_free && table; i++) {
+		if (is_aligned(guest->free_frames[last - i]) == guest->aligned) {
+			uint64_t found = guest->free_frames[last - i];
+
+			guest->free_frames[last - i] = guest->free_frames[last];
+			guest->free_frames[last] = found;
+			break;
+		}
+	}
 	*gfn = guest->free_frames[--guest->n_free];
 	return true;
 }
@@ -75,7 +105,7 @@ static uint64_t entry_gpa(const struct os_plan *plan, uint64_t gfn, uint64_t gva
 	return paging_slot(plan->guest->mode, gfn << X86_PAGE_SHIFT, level, gva);
 }
 
-static uint64_t gfn_of(uint64_t entry)
+uint64_t os_gfn(uint64_t entry)
 {
 	return (entry & X86_PTE_FRAME) >> X86_PAGE_SHIFT;
 }
@@ -93,18 +123,18 @@ static unsigned top_level(const struct os_plan *plan)
 	return paging_rows[plan->guest->mode].levels;
 }
 
-bool os_find_entry(struct os_plan *plan, uint64_t root, uint64_t gva, uint64_t *gpa)
+bool os_find_entry(struct os_plan *plan, uint64_t root, uint64_t gva, unsigned level, uint64_t *gpa)
 {
 	uint64_t table = root;
 
-	for (unsigned level = top_level(plan); level > 1; level--) {
-		uint64_t entry = os_entry(plan, entry_gpa(plan, table, gva, level));
+	for (unsigned at = top_level(plan); at > level; at--) {
+		uint64_t entry = os_entry(plan, entry_gpa(plan, table, gva, at));
 
 		if (!(entry & X86_PTE_P))
 			return false;
-		table = gfn_of(entry);
+		table = os_gfn(entry);
 	}
-	*gpa = entry_gpa(plan, table, gva, 1);
+	*gpa = entry_gpa(plan, table, gva, level);
 	return true;
 }
 
@@ -112,41 +142,41 @@ uint64_t os_page_entry(struct os_plan *plan, uint64_t root, unsigned page)
 {
 	uint64_t gpa;
 
-	return os_find_entry(plan, root, os_page_gva(plan->guest, page), &gpa) ? os_entry(plan, gpa)
-									       : 0;
+	if (!os_find_entry(plan, root, os_page_gva(plan->guest, page), 1, &gpa))
+		return 0;
+	return os_entry(plan, gpa);
 }
 
-/* The table that the entry of @level at @gpa leads to, a new one if none. */
-static bool make_table(struct os_plan *plan, uint64_t gpa, unsigned level, uint64_t *made)
+/* A new table for the entry of @level at @gpa. */
+static bool make_table(
+	struct os_plan *plan, uint64_t gpa, unsigned level, bool user, uint64_t *made)
 {
 	uint64_t fresh;
 
-	if (!os_take_frame(plan, &fresh))
+	if (!os_take_frame(plan, true, &fresh))
 		return false;
 	clear_frame(plan, fresh);
-	os_store_entry(plan, gpa, link_to(plan, fresh, level, true));
+	os_store_entry(plan, gpa, link_to(plan, fresh, level, user));
 	*made = fresh;
 	return true;
 }
 
-bool os_set_entry(
-	struct os_plan *plan, uint64_t root, unsigned page, uint64_t entry, struct os_made *made)
+bool os_set_entry(struct os_plan *plan, uint64_t root, uint64_t gva, uint64_t entry, bool user,
+	uint64_t made[6])
 {
-	uint64_t gva = os_page_gva(plan->guest, page);
-	uint64_t *below = made->gfn[page >= OS_AREA_PAGES];
 	uint64_t table = root;
 
 	for (unsigned level = top_level(plan); level > 1; level--) {
 		uint64_t gpa = entry_gpa(plan, table, gva, level);
 		uint64_t upper = os_entry(plan, gpa);
 
-		if (!below[level - 1] && !below[level] && (upper & X86_PTE_P)) {
-			table = gfn_of(upper);
+		if (!made[level - 1] && !made[level] && (upper & X86_PTE_P)) {
+			table = os_gfn(upper);
 			continue;
 		}
-		if (!below[level - 1] && !make_table(plan, gpa, level, &below[level - 1]))
+		if (!made[level - 1] && !make_table(plan, gpa, level, user, &made[level - 1]))
 			return false;
-		table = below[level - 1];
+		table = made[level - 1];
 	}
 	os_store_entry(plan, entry_gpa(plan, table, gva, 1), entry);
 	return true;
@@ -164,9 +194,12 @@ static bool kernel_entry(
 		*entry = link_to(plan, KERNEL_TABLE + top - 3, top, false);
 		return i == 0;
 	}
-	*gpa += i * 4;
+	/* Two pages of 4M, then the two tables of os_kernel_gva(). */
+	*gpa += (i < 2 ? i : i + 2) * 4;
 	*entry = (uint64_t)i << 22 | X86_PTE_P | X86_PTE_W | X86_PTE_PS | X86_PTE_G;
-	return i < 2;
+	if (i >= 2)
+		*entry = link_to(plan, KERNEL_TABLE + i - 2, top, false);
+	return i < 4;
 }
 
 bool os_new_root(struct os_plan *plan, uint64_t *root)
@@ -174,7 +207,7 @@ bool os_new_root(struct os_plan *plan, uint64_t *root)
 	uint64_t gpa;
 	uint64_t entry;
 
-	if (!os_take_frame(plan, root))
+	if (!os_take_frame(plan, true, root))
 		return false;
 	clear_frame(plan, *root);
 	for (unsigned i = 0; kernel_entry(plan, *root, i, &gpa, &entry); i++)
@@ -182,28 +215,27 @@ bool os_new_root(struct os_plan *plan, uint64_t *root)
 	return true;
 }
 
-static void free_tables(
-	struct os_plan *plan, uint64_t table_gfn, unsigned level, unsigned n_entries)
+void os_free_tables(struct os_plan *plan, uint64_t gfn, unsigned level, unsigned n_entries)
 {
 	unsigned entry_bytes = paging_rows[plan->guest->mode].entry_bytes;
 
 	for (unsigned i = 0; level > 1 && i < n_entries; i++) {
-		uint64_t entry = os_entry(plan, (table_gfn << X86_PAGE_SHIFT) + i * entry_bytes);
+		uint64_t entry = os_entry(plan, (gfn << X86_PAGE_SHIFT) + i * entry_bytes);
 
 		if (entry & X86_PTE_P)
-			free_tables(plan, gfn_of(entry), level - 1, 512);
+			os_free_tables(plan, os_gfn(entry), level - 1, 512);
 	}
-	os_give_frame(plan, table_gfn);
+	os_give_frame(plan, gfn);
 }
 
 void os_free_root(struct os_plan *plan, uint64_t root)
 {
-	free_tables(plan, root, top_level(plan), plan->guest->layout->user_entries);
+	os_free_tables(plan, root, top_level(plan), plan->guest->layout->user_entries);
 }
 
 static void poke(struct os_plan *plan, uint64_t gpa, uint64_t value, unsigned n_bytes)
 {
-	struct step *step = queue_add(plan->queue, STEP_POKE, 0);
+	struct step *step = queue_add(plan->queue, STEP_POKE, plan->vcpu);
 
 	step->gpa = gpa;
 	step->bytes = n_bytes;
@@ -214,18 +246,22 @@ static void poke(struct os_plan *plan, uint64_t gpa, uint64_t value, unsigned n_
 static void clean_up(struct os_plan *plan)
 {
 	struct os_guest *guest = plan->guest;
+	uint64_t n_frames = guest->life == LAB_LIFE_ALL ? 0x28 : 0x200;
 
 	for (uint64_t gpa = KERNEL_TABLE << X86_PAGE_SHIFT;
 		gpa < (FIRST_ROOT + 1) << X86_PAGE_SHIFT; gpa += 8)
 		if (gen_word(plan->machine, gpa))
 			poke(plan, gpa, 0, 8);
 	memset(guest->shares, 0, sizeof(guest->shares));
+	memset(guest->kernel_mapped, 0, sizeof(guest->kernel_mapped));
+	guest->moving = OS_SETTLED;
+	guest->aligned = false;
 	guest->n_free = 0;
 	for (uint64_t gfn = FIRST_ROOT + 1; gfn < 0x60; gfn++)
 		os_give_frame(plan, gfn);
-	for (uint64_t gfn = 0x1f8; gfn < 0x220; gfn++)
+	for (uint64_t gfn = 0x1f8; gfn < 0x1f8 + n_frames; gfn++)
 		os_give_frame(plan, gfn);
-	for (uint64_t gfn = 0x600; gfn < 0x628; gfn++)
+	for (uint64_t gfn = 0x600; gfn < 0x600 + n_frames; gfn++)
 		os_give_frame(plan, gfn);
 }
 

@@ -22,19 +22,12 @@ static bool paged(const struct random_plan *plan)
 	return plan->style.mode != PAGING_UNPAGED;
 }
 
-/* The way to an address: where the entries that translate it are now, from the root's down. */
-struct way {
-	unsigned n;
-	uint64_t gpas[5];
-	uint64_t entries[5];
-};
-
-static unsigned level_of(const struct random_plan *plan, unsigned depth)
+unsigned random_level(const struct random_plan *plan, unsigned depth)
 {
 	return paging_rows[plan->style.mode].levels - depth;
 }
 
-static void find_way(const struct random_plan *plan, uint64_t gva, struct way *way)
+void random_find_way(const struct random_plan *plan, uint64_t gva, struct random_way *way)
 {
 	enum paging mode = plan->style.mode;
 	uint64_t table = plan->regs->cr3 & (mode == PAGING_PAE ? 0xffffffe0 : X86_PTE_FRAME);
@@ -52,17 +45,16 @@ static void find_way(const struct random_plan *plan, uint64_t gva, struct way *w
 	}
 }
 
-/* A page of the indices in use: mapped to memory, if a few tries find such a one. */
-static uint64_t pick_page(struct random_plan *plan)
+uint64_t random_page(struct random_plan *plan)
 {
 	uint64_t gva = 0;
 
 	for (unsigned i = 0; i < 8; i++) {
-		struct way way;
+		struct random_way way;
 		uint64_t entry;
 
 		gva = random_address(plan);
-		find_way(plan, gva, &way);
+		random_find_way(plan, gva, &way);
 		entry = way.entries[way.n - 1];
 		if ((entry & X86_PTE_P) && memory_range_of(entry & X86_PTE_FRAME))
 			break;
@@ -89,7 +81,7 @@ uint64_t random_gva(struct random_plan *plan)
 				      rng_below(rng, 512) * 8);
 	}
 	if (rng_percent(rng, 50))
-		*recent = pick_page(plan);
+		*recent = random_page(plan);
 	gva = *recent |
 	      (rng_percent(rng, 60) ? random_index(plan, 1) % 512 * 8 : rng_below(rng, 4096));
 	/* An address of another mode, now and then as it is. */
@@ -153,8 +145,7 @@ static void plan_probe(struct random_plan *plan)
 	}
 }
 
-/* Store an entry at @gpa through the window; only what that maps can be edited there. */
-static void plan_edit_store(struct random_plan *plan, uint64_t gpa, uint64_t value)
+void random_edit_store(struct random_plan *plan, uint64_t gpa, uint64_t value)
 {
 	struct rng *rng = plan->rng;
 	unsigned entry_bytes = paging_rows[plan->style.mode].entry_bytes;
@@ -181,8 +172,7 @@ static void plan_edit_store(struct random_plan *plan, uint64_t gpa, uint64_t val
 	step->value = value >> (8 * offset);
 }
 
-/* A store of an entry at @gva. */
-static void plan_store(struct random_plan *plan, uint64_t gva, uint64_t entry)
+void random_store(struct random_plan *plan, uint64_t gva, uint64_t entry)
 {
 	struct step *step = queue_add(plan->queue, STEP_STORE, plan->vcpu);
 
@@ -193,8 +183,7 @@ static void plan_store(struct random_plan *plan, uint64_t gva, uint64_t entry)
 	step->cpl = rng_percent(plan->rng, 50) ? 3 : 0;
 }
 
-/* An access to some byte of the page of @gva, mostly an allowed one. */
-static void plan_touch(struct random_plan *plan, uint64_t gva)
+void random_touch(struct random_plan *plan, uint64_t gva)
 {
 	struct rng *rng = plan->rng;
 	struct step *step =
@@ -211,17 +200,17 @@ static void plan_edit(struct random_plan *plan)
 	struct rng *rng = plan->rng;
 	uint64_t gva = paging_canonical(
 		plan->style.mode, plan->guest->recent[rng_below(rng, RANDOM_RECENT)]);
-	struct way way;
+	struct random_way way;
 	unsigned depth;
 
-	find_way(plan, gva, &way);
+	random_find_way(plan, gva, &way);
 	depth = rng_percent(rng, 60) ? way.n - 1 : rng_below(rng, way.n);
-	plan_edit_store(plan, way.gpas[depth],
-		entry_edited(rng, &plan->style, way.entries[depth], level_of(plan, depth)));
+	random_edit_store(plan, way.gpas[depth],
+		entry_edited(rng, &plan->style, way.entries[depth], random_level(plan, depth)));
 	if (rng_percent(rng, 65))
 		random_plan_flush(plan, gva);
 	for (unsigned i = rng_below(rng, 3); i > 0; i--)
-		plan_touch(plan, gva);
+		random_touch(plan, gva);
 }
 
 /* Another address that shares most of the way with @gva, or its large page. */
@@ -245,68 +234,32 @@ static uint64_t neighbour(struct random_plan *plan, uint64_t gva)
 static void plan_storm(struct random_plan *plan)
 {
 	struct rng *rng = plan->rng;
-	uint64_t gva = pick_page(plan);
-	struct way way;
+	uint64_t gva = random_page(plan);
+	bool together = rng_percent(rng, 30);
+	struct random_way way;
 
-	find_way(plan, gva, &way);
+	random_find_way(plan, gva, &way);
+	if (together)
+		random_follow(plan);
 	for (unsigned i = 4 + rng_below(rng, 10); i > 0; i--) {
 		unsigned choice = rng_below(rng, 100);
 		unsigned depth = rng_below(rng, way.n);
 
+		if (together && rng_percent(rng, 40))
+			plan->vcpu = rng_below(rng, plan->guest->vcpus);
 		if (choice < 40)
-			plan_edit_store(plan, way.gpas[depth],
+			random_edit_store(plan, way.gpas[depth],
 				entry_edited(rng, &plan->style,
 					gen_entry(plan->machine, plan->style.mode, way.gpas[depth]),
-					level_of(plan, depth)));
+					random_level(plan, depth)));
 		else if (choice < 65)
-			plan_touch(plan, gva);
+			random_touch(plan, gva);
 		else if (choice < 80)
-			plan_touch(plan, neighbour(plan, gva));
+			random_touch(plan, neighbour(plan, gva));
 		else if (choice < 84)
 			queue_add(plan->queue, STEP_SPECULATE, plan->vcpu)->gva = gva;
 		else
 			random_plan_flush(plan, rng_percent(rng, 60) ? gva : neighbour(plan, gva));
-	}
-}
-
-/*
- * The table of one address mapped as data at another one, and everything that can happen to the
- * two: stores through the mapping into the other's entry, both mappings cut off and made again,
- * flushes of either. What a TLB keeps of the mapping goes on writing the table.
- */
-static void plan_alias(struct random_plan *plan)
-{
-	const uint64_t flags = X86_PTE_P | X86_PTE_W | X86_PTE_U | X86_PTE_A | X86_PTE_D;
-	struct rng *rng = plan->rng;
-	uint64_t gva = pick_page(plan);
-	uint64_t alias = pick_page(plan);
-	struct way way, other;
-	unsigned depth;
-	uint64_t map;
-
-	find_way(plan, gva, &way);
-	find_way(plan, alias, &other);
-	depth = rng_percent(rng, 70) ? way.n - 1 : rng_below(rng, way.n);
-	map = flags | (way.gpas[depth] & X86_PTE_FRAME);
-	for (unsigned i = 8 + rng_below(rng, 16); i > 0; i--) {
-		unsigned choice = rng_below(rng, 100);
-		uint64_t entry =
-			entry_edited(rng, &plan->style, way.entries[depth], level_of(plan, depth));
-
-		if (choice < 20)
-			plan_store(plan, alias + way.gpas[depth] % X86_PAGE_SIZE, entry);
-		else if (choice < 40)
-			plan_edit_store(plan, other.gpas[other.n - 1],
-				rng_percent(rng, 60) ? map : entry_pick(rng, &plan->style, 1));
-		else if (choice < 50)
-			plan_edit_store(plan, way.gpas[rng_below(rng, way.n)], entry);
-		else if (choice < 75)
-			plan_touch(plan, rng_percent(rng, 70) ? gva : alias);
-		else if (choice < 95)
-			queue_add(plan->queue, STEP_INVLPG, plan->vcpu)->gva =
-				rng_percent(rng, 60) ? gva : alias;
-		else
-			random_plan_flush(plan, gva);
 	}
 }
 
@@ -321,7 +274,7 @@ static void plan_memset(struct random_plan *plan)
 	unsigned start = random_index(plan, 1);
 
 	for (unsigned i = start; i < 4096 / entry_bytes && i < start + 24; i++)
-		plan_edit_store(plan, gpa + i * entry_bytes,
+		random_edit_store(plan, gpa + i * entry_bytes,
 			entries ? entry_pick(rng, &plan->style, level) : 0);
 }
 
@@ -332,11 +285,11 @@ static void plan_flood(struct random_plan *plan)
 	const struct paging_row *row = &paging_rows[plan->style.mode];
 	unsigned shift = paging_shift(plan->style.mode, 2);
 	uint64_t gva = random_address(plan);
-	struct way way;
+	struct random_way way;
 
 	if (!paged(plan))
 		return;
-	find_way(plan, gva, &way);
+	random_find_way(plan, gva, &way);
 	if (way.n + 1 < row->levels)
 		return;
 	gva &= ~((1ull << row->index_bits << shift) - 1);
@@ -348,17 +301,17 @@ static void plan_flood(struct random_plan *plan)
 			row->entry_bytes);
 		random_poke(plan, table, entry_gfn(plan->rng) << X86_PAGE_SHIFT | flags,
 			row->entry_bytes);
-		plan_touch(plan, gva + ((FLOOD_INDEX + i) << shift));
+		random_touch(plan, gva + ((FLOOD_INDEX + i) << shift));
 	}
 	for (uint64_t i = 0; i < FLOOD_TABLES; i++) {
-		plan_edit_store(plan, (FLOOD_GFN + i) << X86_PAGE_SHIFT,
+		random_edit_store(plan, (FLOOD_GFN + i) << X86_PAGE_SHIFT,
 			entry_pick(plan->rng, &plan->style, 1));
 		if (rng_percent(plan->rng, 30))
-			plan_touch(plan, gva + ((FLOOD_INDEX + i) << shift));
+			random_touch(plan, gva + ((FLOOD_INDEX + i) << shift));
 	}
 	random_plan_flush(plan, gva + ((uint64_t)FLOOD_INDEX << shift));
 	for (uint64_t i = 0; i < FLOOD_TABLES; i++)
-		plan_touch(plan, gva + ((FLOOD_INDEX + i) << shift));
+		random_touch(plan, gva + ((FLOOD_INDEX + i) << shift));
 }
 
 static void boot(struct random_plan *plan)
@@ -394,7 +347,7 @@ static void follow_luck(struct random_plan *plan)
 static void plan_rare(struct random_plan *plan)
 {
 	static const char *const policies[] = {"", "cache=off", "large=off", "emulate=off",
-		"prefetch=8", "replace=fifo", "oos=off", "oos=all"};
+		"prefetch=8", "replace=fifo", "oos=off", "oos=leaf"};
 	struct rng *rng = plan->rng;
 	struct step *step;
 
@@ -461,7 +414,7 @@ void random_guest_plan(struct random_guest *guest, const struct machine *machine
 	} else if (choice < 83) {
 		plan_storm(&plan);
 	} else if (choice < 85) {
-		plan_alias(&plan);
+		random_plan_alias(&plan);
 	} else if (choice < 91) {
 		random_plan_flush(&plan, random_gva(&plan));
 	} else if (choice < 94) {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The random guest's parts: its tables (gen_tables.c), its registers and flushes (gen_regs.c), and
- * what it does with them (gen_random.c). Internal to gen*.c.
+ * The random guest's parts: its tables (gen_tables.c), its registers and flushes (gen_regs.c), its
+ * tables as data (gen_alias.c), and what it does with them (gen_random.c). Internal to gen*.c.
  */
 #ifndef LAB_GEN_RANDOM_H
 #define LAB_GEN_RANDOM_H
@@ -34,6 +34,33 @@ struct random_plan {
 	struct entry_style style;             /* of its mode */
 };
 
+/* The way to an address: where the entries that translate it are now, from the root's down. */
+struct random_way {
+	unsigned n;
+	uint64_t gpas[5];
+	uint64_t entries[5];
+};
+
+/* The level of the table at @depth of a way. */
+unsigned random_level(const struct random_plan *plan, unsigned depth);
+
+void random_find_way(const struct random_plan *plan, uint64_t gva, struct random_way *way);
+
+/* A page of the indices in use: mapped to memory, if a few tries find such a one. */
+uint64_t random_page(struct random_plan *plan);
+
+/* Store an entry at @gpa through the window; only what that maps can be edited there. */
+void random_edit_store(struct random_plan *plan, uint64_t gpa, uint64_t value);
+
+/* A store of an entry at @gva. */
+void random_store(struct random_plan *plan, uint64_t gva, uint64_t entry);
+
+/* An access to some byte of the page of @gva, mostly an allowed one. */
+void random_touch(struct random_plan *plan, uint64_t gva);
+
+/* Tables written through other mappings of their frames. */
+void random_plan_alias(struct random_plan *plan);
+
 /* Does the guest use @mode? */
 bool random_uses(const struct random_guest *guest, enum paging mode);
 
@@ -57,6 +84,9 @@ void random_build_tables(struct random_plan *plan);
 
 /* Registers for a mode that the guest uses into the STEP_REGS @step. */
 void random_fill_regs(struct random_plan *plan, struct step *step);
+
+/* All other vCPUs get the registers of this one. */
+void random_follow(struct random_plan *plan);
 
 /* Change one thing of the registers, or all of them. */
 void random_plan_regs(struct random_plan *plan);

@@ -70,7 +70,7 @@ void random_fill_regs(struct random_plan *plan, struct step *step)
 	if (rng_percent(rng, 70))
 		step->cr4 |= entry_maybe(rng, 40, X86_CR4_SMAP) |
 			     entry_maybe(rng, 50, X86_CR4_PKE) | entry_maybe(rng, 40, X86_CR4_PKS);
-	step->efer = entry_maybe(rng, 85, X86_EFER_NXE);
+	step->efer = entry_maybe(rng, 85, X86_EFER_NXE) | entry_maybe(rng, 30, X86_EFER_TCE);
 	if (mode == PAGING_UNPAGED) {
 		step->cr0 |= entry_maybe(rng, 70, X86_CR0_PE);
 		step->cr4 |= entry_maybe(rng, 50, X86_CR4_PAE) | entry_maybe(rng, 20, X86_CR4_LA57);
@@ -100,6 +100,13 @@ static void copy_regs(const struct random_plan *plan, struct step *step)
 	step->efer = plan->regs->efer;
 }
 
+void random_follow(struct random_plan *plan)
+{
+	for (unsigned i = 0; i < plan->guest->vcpus; i++)
+		if (i != plan->vcpu)
+			copy_regs(plan, queue_add(plan->queue, STEP_REGS, i));
+}
+
 void random_plan_regs(struct random_plan *plan)
 {
 	struct rng *rng = plan->rng;
@@ -116,7 +123,7 @@ void random_plan_regs(struct random_plan *plan)
 		     entry_maybe(rng, 15, X86_CR4_PKE) | entry_maybe(rng, 15, X86_CR4_PKS);
 	if (paging_is_long(plan->style.mode))
 		step->cr4 ^= entry_maybe(rng, 10, X86_CR4_PCIDE);
-	step->efer ^= entry_maybe(rng, 20, X86_EFER_NXE);
+	step->efer ^= entry_maybe(rng, 20, X86_EFER_NXE) | entry_maybe(rng, 20, X86_EFER_TCE);
 	if (rng_percent(rng, 3))
 		make_doubtful(plan, step);
 }

@@ -6,8 +6,10 @@
 #ifndef LAB_HOST_H
 #define LAB_HOST_H
 
+#include "lab/config.h"
 #include "umbra/host.h"
 
-extern const struct umbra_host lab_host;
+/* The services of a machine of @config: it can do without some of the flushes. */
+struct umbra_host host_services(const struct lab_config *config);
 
 #endif

@@ -36,7 +36,7 @@ static uint64_t region(uint64_t gva, unsigned shift)
 	return gva >> shift << shift;
 }
 
-void hw_enter(struct hw *hw, enum umbra_shadow_mode mode, uint64_t root)
+void hw_enter(struct hw *hw, enum umbra_shadow_mode mode, uint64_t root, unsigned tag)
 {
 	uint64_t *table = memory_table(hw->memory, root);
 	bool same = hw->mode == mode && hw->root == root;
@@ -45,6 +45,7 @@ void hw_enter(struct hw *hw, enum umbra_shadow_mode mode, uint64_t root)
 		lab_fail(hw->fail, "root 0x%" PRIx64 " is no page of the tables", root);
 	hw->mode = mode;
 	hw->root = root;
+	hw->tlb.tag = tag;
 	if (mode != UMBRA_SHADOW_PAE || (same && hw->stuck_pdptes))
 		return;
 	if (root >> 32)
@@ -252,7 +253,7 @@ static struct hw_result walk_tables(struct hw *hw, struct rng *rng, const struct
 			.fault = true, .error_code = denied_code(hw, access, walk.rights)};
 	}
 	*leaf |= X86_PTE_A;
-	if (access->kind == UMBRA_WRITE)
+	if (access->kind == UMBRA_WRITE && !hw->never_dirty)
 		*leaf |= X86_PTE_D;
 	remember(hw, rng, &walk, access->gva, *leaf);
 	shift = level_shift(walk.level);
@@ -277,6 +278,7 @@ struct hw_result hw_translate(struct hw *hw, struct rng *rng, const struct hw_ac
 		return (struct hw_result){
 			.fault = true, .error_code = denied_code(hw, access, cached->rights)};
 	}
+	hw->misses++;
 	result = walk_tables(hw, rng, access);
 	if (result.fault)
 		tlb_fault(&hw->tlb, access->gva);

@@ -18,7 +18,7 @@
 struct hw {
 	struct memory *memory;
 	struct lab_fail *fail;
-	struct tlb tlb;
+	struct tlb tlb; /* its tag is the one in use */
 	enum umbra_shadow_mode mode;
 	uint64_t root;     /* host-physical */
 	uint64_t pdpte[4]; /* PAE: loaded at each entry to the guest */
@@ -29,6 +29,8 @@ struct hw {
 	uint32_t pkru; /* the guest's own */
 	uint32_t pkrs;
 	bool stuck_pdptes;   /* sabotage: they are loaded only together with another root */
+	bool never_dirty;    /* sabotage: D is not set in tables */
+	uint64_t misses;     /* walks that accesses had to make; not those of hw_speculate() */
 	unsigned maxphyaddr; /* wider frames in a present entry are a bug of the library */
 };
 
@@ -48,8 +50,8 @@ struct hw_result {
 	unsigned pat;        /* no fault: index into the PAT */
 };
 
-/* Enter the guest with @root in CR3; no flush. PAE loads the four PDPTEs. */
-void hw_enter(struct hw *hw, enum umbra_shadow_mode mode, uint64_t root);
+/* Enter the guest with @root in CR3 under @tag; no flush. PAE loads the four PDPTEs. */
+void hw_enter(struct hw *hw, enum umbra_shadow_mode mode, uint64_t root, unsigned tag);
 
 /* Translate once. Tables outside the pool or malformed entries are failures of the lab. */
 struct hw_result hw_translate(struct hw *hw, struct rng *rng, const struct hw_access *access);

@@ -3,8 +3,8 @@
 
 -include lab/oracle.mk lab/enum.mk
 
-LAB_SRCS := $(addprefix lab/, access.c check.c check_regs.c config.c fail.c gen.c gen_entry.c gen_os.c \
-	gen_os_tables.c gen_random.c gen_regs.c gen_tables.c history.c host.c hw.c legal.c legal_search.c machine.c memory.c oracle.c paging.c \
+LAB_SRCS := $(addprefix lab/, access.c check.c check_regs.c config.c fail.c gen.c gen_alias.c gen_entry.c gen_os.c \
+	gen_os_kernel.c gen_os_process.c gen_os_tables.c gen_random.c gen_regs.c gen_tables.c history.c host.c hw.c legal.c legal_search.c machine.c memory.c misses.c oracle.c paging.c \
 	queue.c report.c run.c sabotage.c shrink.c stale.c step.c suite.c tlb.c trace.c main.c)
 
 LAB_CFLAGS := -std=gnu11 -g -DUMBRA_DEBUG=1
@@ -37,12 +37,14 @@ ALL   += $(B)/lab/umbra-lab
 TESTS += test-lab
 .PHONY: test-lab soak-lab
 
-# Traces of fixed bugs first; then the lab against a damaged machine; then all guests and policies.
+# Traces of fixed bugs first; then the lab against a damaged machine; then what tags are
+# worth; then all guests and policies.
 LAB_TRACES := $(sort $(wildcard tests/regress/*.trace))
 
 test-lab: $(B)/lab/umbra-lab
 	$(if $(LAB_TRACES),$< --replay $(LAB_TRACES))
 	$< --self-test --steps 2000 --audit 8 --pool 64
+	$< --tlb-misses
 	@$< --suite 1/2 > $(B)/lab/suite1.log 2>&1 & first=$$!; \
 	$< --suite 2/2 > $(B)/lab/suite2.log 2>&1; second=$$?; \
 	wait $$first; first=$$?; cat $(B)/lab/suite1.log $(B)/lab/suite2.log; \

@@ -18,6 +18,7 @@ enum {
 
 struct vcpu {
 	struct stale *stale;
+	bool tce;
 	bool fault_pending; /* of the last legal_check(), not yet in stale */
 	uint64_t fault_gva;
 	uint64_t fault_time;
@@ -236,6 +237,7 @@ void legal_flush(
 	struct stale_root root = root_of(after);
 
 	settle_fault(&legal->vcpus[vcpu]);
+	legal->vcpus[vcpu].tce = after->efer & ORACLE_EFER_TCE;
 	stale_load(legal->vcpus[vcpu].stale, &root, pcid_of(after), keeps[kind],
 		history_time(legal->history));
 	if (kind == LEGAL_FLUSH_ALL)
@@ -244,8 +246,10 @@ void legal_flush(
 
 void legal_invlpg(struct legal *legal, unsigned vcpu, uint64_t gva)
 {
-	settle_fault(&legal->vcpus[vcpu]);
-	stale_invlpg(legal->vcpus[vcpu].stale, gva, history_time(legal->history));
+	struct vcpu *at = &legal->vcpus[vcpu];
+
+	settle_fault(at);
+	stale_invlpg(at->stale, gva, at->tce, history_time(legal->history));
 }
 
 void legal_invpcid(
@@ -257,7 +261,7 @@ void legal_invpcid(
 	settle_fault(&legal->vcpus[vcpu]);
 	switch (type) {
 	case LEGAL_INVPCID_ADDRESS:
-		stale_drop_address(stale, pcid, gva, now);
+		stale_drop_address(stale, pcid, gva, legal->vcpus[vcpu].tce, now);
 		break;
 	case LEGAL_INVPCID_CONTEXT:
 		stale_drop_context(stale, pcid, now);

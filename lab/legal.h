@@ -18,9 +18,12 @@
  * - What is cached belongs to the PCID that was current and is used under that PCID only, but for
  *   global complete translations, which are used under all.
  * - INVLPG drops the page's complete translations of the current PCID and global ones, and all
- *   partial translations of that PCID.
+ *   partial translations of that PCID, whatever their address; with EFER.TCE=1 only those that lead
+ *   to the page. INVPCID of an address does the same in its PCID but for global ones. APM 2
+ *   "Translation Cache Extension"; SDM 3A leaves INVPCID's other partial ones alone, and we take
+ *   the one who drops more.
  * - Global complete translations survive a load of CR3 while CR4.PGE is on, and INVPCID of all
- * types but one.
+ *   types but one.
  *
  * Not modelled: the rights that changed with a write of EFER or CR4 without a flush (the present
  * registers judge cached entries). Not for several threads at once.
@@ -37,7 +40,8 @@
 struct legal;
 
 enum legal_flush {
-	/* CR3 was loaded with its no-flush bit, or PDPTEs without CR3: nothing. */
+	/* CR3 was loaded with its no-flush bit, or PDPTEs without CR3, or EFER.TCE was written:
+	 * nothing. */
 	LEGAL_FLUSH_NOTHING,
 	/* CR3 was loaded while CR4.PGE or CR4.PCIDE was on: of its PCID all but global
 	 * translations. */
@@ -104,8 +108,8 @@ void legal_free(struct legal *legal);
  * been what it is. */
 void legal_note_write(struct legal *legal, uint64_t gpa, uint64_t before, uint64_t after);
 
-/* @vcpu dropped cached translations; @after is its state now, with the CR3 that it uses from
- * here on. Must be called before the first legal_check() of a vCPU. Changes before the
+/* @vcpu dropped cached translations; @after is its state now, with the CR3 and the EFER.TCE that it
+ * uses from here on. Must be called before the first legal_check() of a vCPU. Changes before the
  * LEGAL_FLUSH_ALL of all vCPUs are forgotten, so one of each vCPU now and then keeps the model
  * fast and exact. */
 void legal_flush(

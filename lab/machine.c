@@ -30,12 +30,13 @@ static void create_vm(struct machine *machine)
 		.max_vcpus = config->vcpus,
 		.maxphyaddr = config->maxphyaddr,
 		.no_1g = config->no_1g,
+		.tags = config->tags,
 		.tables = machine->memory.tables,
 		.tables_hpa = MEMORY_TABLES_HFN << X86_PAGE_SHIFT,
 		.pool_pages = config->pool,
 		.meta_bytes = meta_bytes,
 		.absent_page = config->absent_page ? MEMORY_ABSENT_HFN << X86_PAGE_SHIFT : 0,
-		.host = &lab_host,
+		.host = &machine->host,
 		.host_ctx = machine,
 	};
 
@@ -73,14 +74,15 @@ static void create_vcpus(struct machine *machine)
 	for (unsigned i = 0; i < machine->config.vcpus; i++) {
 		struct machine_vcpu *vcpu = &machine->vcpus[i];
 
+		machine->calling = i;
 		must(machine, umbra_vcpu_create(machine->vm, &vcpu->umbra), "umbra_vcpu_create");
 		vcpu->regs.cr0 = RESET_CR0;
 		check_reset(&machine->check, i, &vcpu->regs);
 		vcpu->hw.memory = &machine->memory;
 		vcpu->hw.fail = machine->fail;
 		vcpu->hw.maxphyaddr = MACHINE_MAXPHYADDR;
-		vcpu->hw.stuck_pdptes = machine->config.sabotage == LAB_SABOTAGE_STUCK_PDPTES;
-		machine_enter(vcpu);
+		sabotage_cpu(machine, &vcpu->hw);
+		machine_enter(machine, vcpu);
 	}
 }
 
@@ -90,6 +92,7 @@ void machine_init(struct machine *machine, const struct lab_config *config, stru
 
 	machine->config = *config;
 	machine->fail = fail;
+	machine->host = host_services(config);
 	machine->policy = umbra_policy_default;
 	if (umbra_policy_parse(&machine->policy, config->policy, why, sizeof(why)) != UMBRA_OK)
 		lab_fail(fail, "policy: %s", why);
@@ -108,10 +111,18 @@ void machine_free(struct machine *machine)
 	machine->vm_meta = NULL;
 }
 
-void machine_enter(struct machine_vcpu *vcpu)
+void machine_enter(struct machine *machine, struct machine_vcpu *vcpu)
 {
+	unsigned tag = umbra_tag(vcpu->umbra);
+
+	if (tag >= machine->config.tags)
+		lab_fail(machine->fail, "tag %u, but there are %u", tag, machine->config.tags);
+	if (vcpu->owed && vcpu->owed_tag != tag)
+		lab_fail(machine->fail, "a flush under tag %u, but then the vCPU has tag %u",
+			vcpu->owed_tag, tag);
 	vcpu->kicked = false;
-	hw_enter(&vcpu->hw, umbra_shadow_mode(vcpu->umbra), umbra_root(vcpu->umbra));
+	vcpu->owed = false;
+	hw_enter(&vcpu->hw, umbra_shadow_mode(vcpu->umbra), umbra_root(vcpu->umbra), tag);
 }
 
 bool machine_linear(const struct machine_vcpu *vcpu, uint64_t gva, uint64_t *linear)
@@ -273,17 +284,19 @@ static void do_event(struct machine *machine, struct machine_vcpu *vcpu, const s
 	case STEP_PKRS:
 		break;
 	}
-	machine_enter(vcpu);
+	machine_enter(machine, vcpu);
 }
 
 void machine_step(struct machine *machine, const struct step *step)
 {
 	struct machine_vcpu *vcpu = &machine->vcpus[step->vcpu];
+	uint64_t misses = vcpu->hw.misses;
 	uint64_t linear;
 
 	machine->rng = rng_seed(step->nonce);
+	machine->calling = step->vcpu;
 	if (vcpu->kicked)
-		machine_enter(vcpu);
+		machine_enter(machine, vcpu);
 	if (rng_percent(&machine->rng, 20))
 		tlb_decay(&vcpu->hw.tlb, &machine->rng);
 	sabotage_step(machine);
@@ -306,6 +319,7 @@ void machine_step(struct machine *machine, const struct step *step)
 		break;
 	}
 	machine->counts.steps++;
+	machine->counts.misses += vcpu->hw.misses - misses;
 	if (machine->config.audit_every && machine->counts.steps % machine->config.audit_every == 0)
 		machine_audit(machine);
 }

@@ -5,8 +5,9 @@
  * shows a bug ends the run through lab_fail().
  *
  * What the embedder flushes by itself: nothing. Not at CR3 loads, not when the root changes, not
- * at mode switches: translations go only when the library calls flush_tlb or flush_gva. A vCPU
- * takes a new root only when it enters the guest: after its own exits, or kicked by flush_tlb.
+ * at mode switches: translations go only when the library calls flush_tlb, flush_tag or flush_gva.
+ * A vCPU takes a new root and tag only when it enters the guest: after its own exits, or kicked by
+ * flush_tlb.
  */
 #ifndef LAB_MACHINE_H
 #define LAB_MACHINE_H
@@ -29,6 +30,8 @@ struct machine_vcpu {
 	struct umbra_paging_regs regs;
 	struct hw hw;
 	bool kicked; /* has left the guest for a flush, so it enters again before it goes on */
+	bool owed;   /* it was told to flush this tag, or an address under it, before it enters */
+	unsigned owed_tag;
 };
 
 struct machine_counts {
@@ -46,6 +49,7 @@ struct machine_counts {
 	uint64_t emulated;
 	uint64_t unshadowed;
 	uint64_t flushes;
+	uint64_t misses; /* of TLBs, by accesses */
 	uint64_t audits;
 };
 
@@ -67,6 +71,8 @@ struct machine {
 	struct lab_config config;
 	struct lab_fail *fail;
 	struct memory memory;
+	struct umbra_host host;
+	unsigned calling; /* the vCPU that the step is of */
 	struct umbra_vm *vm;
 	struct umbra_policy policy;
 	void *vm_meta;
@@ -83,7 +89,7 @@ void machine_init(struct machine *machine, const struct lab_config *config, stru
 void machine_free(struct machine *machine);
 
 /* Enter the guest of @vcpu again, after an exit, with what the library says now. */
-void machine_enter(struct machine_vcpu *vcpu);
+void machine_enter(struct machine *machine, struct machine_vcpu *vcpu);
 
 /* The linear address of @gva: 32 bits outside of long mode. false: it is not canonical. */
 bool machine_linear(const struct machine_vcpu *vcpu, uint64_t gva, uint64_t *linear);

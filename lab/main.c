@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The umbra-lab command: options, the kinds of work, and what is printed. */
 #include "lab/config.h"
+#include "lab/misses.h"
 #include "lab/report.h"
 #include "lab/run.h"
 #include "lab/shrink.h"
@@ -23,6 +24,7 @@ struct options {
 	bool shrink;
 	bool record;
 	bool self_test;
+	bool tlb_misses;
 	bool steps_given;
 	bool verbose;
 };
@@ -42,6 +44,9 @@ static void help(void)
 	     "  --out FILE         where --shrink and --record put it (default failed.trace)\n"
 	     "  --suite I/N        part I of N of the whole test suite, --guests times\n"
 	     "  --self-test        damage the machine in every known way; each must be noticed\n"
+	     "  --tlb-misses       TLB misses with and without tags, with and without flushes that "
+	     "nothing\n"
+	     "                     needs; there must be less\n"
 	     "  --verbose          tell of each step of a replayed trace what came of it\n"
 	     "  --help             this text\n\n"
 	     "A run is described by these words; each is also an option (--steps 90):\n");
@@ -106,6 +111,7 @@ static bool parse_flag(struct options *options, const char *option)
 		{"--record", &options->record},
 		{"--verbose", &options->verbose},
 		{"--self-test", &options->self_test},
+		{"--tlb-misses", &options->tlb_misses},
 	};
 
 	for (size_t i = 0; i < sizeof(flags) / sizeof(flags[0]); i++) {
@@ -240,7 +246,7 @@ static int run_suite(const struct options *options, struct report *report)
 	for (uint64_t i = 0; i < options->guests && status == 0; i++) {
 		char text[LAB_CONFIG_BYTES];
 
-		for (unsigned row = options->part - 1; suite_row(row, text);
+		for (unsigned row = options->part - 1; suite_row(row, i, text);
 			row += options->n_parts) {
 			struct lab_config config = options->config;
 			char why[256];
@@ -269,6 +275,9 @@ static void run_damaged(
 		config.guest = i % 2 ? LAB_GUEST_OS : LAB_GUEST_RANDOM;
 		if (i % 4 >= 2)
 			config.mode = LAB_MODE_MIXED;
+		config.tags = i % 3 ? 3 : 1;
+		config.flush_tag = i % 6 < 5;
+		config.vcpus = i % 5 ? 1 : 2;
 		report_running(&config, NULL);
 		run_guest(&config, NULL, result);
 		if (result->failed)
@@ -307,6 +316,8 @@ int main(int argc, char **argv)
 	report_begin(&report);
 	if (options.self_test) {
 		return self_test(&options);
+	} else if (options.tlb_misses) {
+		status = misses_print(&report);
 	} else if (options.replay && strchr(options.replay, '=')) {
 		if (!lab_config_parse(&options.config, options.replay, why, sizeof(why)))
 			usage_error(why);

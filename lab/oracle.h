@@ -31,6 +31,7 @@
 #define ORACLE_CR4_PKS   (1ull << 24)
 #define ORACLE_EFER_LME  (1ull << 8)
 #define ORACLE_EFER_NXE  (1ull << 11)
+#define ORACLE_EFER_TCE  (1ull << 15)
 
 /* SDM 3A "Page-Fault Exceptions"; APM 2 "#PF - Page-Fault Exception (Vector 14)". */
 #define ORACLE_PF_P    (1u << 0)
@@ -70,7 +71,7 @@ struct oracle_cpu {
 	uint64_t cr0;
 	uint64_t cr3;
 	uint64_t cr4;
-	uint64_t efer; /* LME counts, with CR0.PG it implies LMA */
+	uint64_t efer; /* LME counts, with CR0.PG it implies LMA; TCE only in lab/legal.h */
 	uint32_t pkru;
 	uint32_t pkrs;
 	bool ac;             /* RFLAGS.AC */

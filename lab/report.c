@@ -114,8 +114,8 @@ void report_end(const struct report *report)
 		counts->in_mode[PAGING_PAE], counts->in_mode[PAGING_4LEVEL],
 		counts->in_mode[PAGING_5LEVEL], counts->refused);
 	printf("  machine: %" PRIu64 " page-fault exits, %" PRIu64 " flushes, %" PRIu64
-	       " given up, %" PRIu64 " audits, %" PRIu64 " undecided\n",
-		counts->exits, counts->flushes, counts->unshadowed, counts->audits,
+	       " TLB misses, %" PRIu64 " given up, %" PRIu64 " audits, %" PRIu64 " undecided\n",
+		counts->exits, counts->flushes, counts->misses, counts->unshadowed, counts->audits,
 		report->undecided);
 	printf("  library:");
 	for (const struct umbra_stat_name *name = umbra_stat_names; name->name; name++) {

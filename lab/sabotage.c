@@ -21,6 +21,16 @@ static uint64_t *pick_entry(struct machine *machine, uint64_t with, uint64_t wit
 	return NULL;
 }
 
+void sabotage_cpu(const struct machine *machine, struct hw *hw)
+{
+	enum lab_sabotage kind = machine->config.sabotage;
+
+	hw->stuck_pdptes = kind == LAB_SABOTAGE_STUCK_PDPTES;
+	hw->never_dirty = kind == LAB_SABOTAGE_NEVER_DIRTY;
+	hw->tlb.untagged = kind == LAB_SABOTAGE_IGNORE_TAGS;
+	hw->tlb.keeps_dirty = kind == LAB_SABOTAGE_KEEP_DIRTY;
+}
+
 void sabotage_step(struct machine *machine)
 {
 	uint64_t *entry;

@@ -8,6 +8,9 @@
 
 #include "lab/machine.h"
 
+/* What is wrong with @hw from the beginning. */
+void sabotage_cpu(const struct machine *machine, struct hw *hw);
+
 /* By chance do what the run's configuration asks for; nothing without sabotage. */
 void sabotage_step(struct machine *machine);
 

@@ -325,10 +325,11 @@ void stale_load(struct stale *stale, const struct stale_root *root, unsigned pci
 	}
 }
 
-void stale_invlpg(struct stale *stale, uint64_t gva, uint64_t time)
+void stale_invlpg(struct stale *stale, uint64_t gva, bool tce, uint64_t time)
 {
 	stale_fault(stale, gva, time);
-	end_partial(stale, stale->current, time);
+	if (!tce)
+		end_partial(stale, stale->current, time);
 }
 
 /* A fault drops only the partial translations that its address would use. They are those of its
@@ -340,11 +341,15 @@ void stale_fault(struct stale *stale, uint64_t gva, uint64_t time)
 	drop_all_sizes(stale, &stale->global_drops, gva, time);
 }
 
-void stale_drop_address(struct stale *stale, unsigned pcid, uint64_t gva, uint64_t time)
+void stale_drop_address(struct stale *stale, unsigned pcid, uint64_t gva, bool tce, uint64_t time)
 {
-	for (unsigned i = 0; i < STALE_MAX_PCIDS; i++)
-		if (stale->contexts[i].in_use && stale->contexts[i].pcid == pcid)
-			drop_all_sizes(stale, &stale->contexts[i].drops, gva, time);
+	for (unsigned i = 0; i < STALE_MAX_PCIDS; i++) {
+		if (!stale->contexts[i].in_use || stale->contexts[i].pcid != pcid)
+			continue;
+		drop_all_sizes(stale, &stale->contexts[i].drops, gva, time);
+		if (!tce)
+			end_partial(stale, i, time);
+	}
 }
 
 static void drop_context(struct stale *stale, unsigned n, uint64_t time)

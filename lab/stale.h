@@ -62,15 +62,16 @@ void stale_free(struct stale *stale);
 void stale_load(struct stale *stale, const struct stale_root *root, unsigned pcid,
 	enum stale_keep keep, uint64_t time);
 
-/* Drops complete translations of the page of @gva, global ones under any PCID, and all partial ones
- * of the current PCID. */
-void stale_invlpg(struct stale *stale, uint64_t gva, uint64_t time);
+/* INVLPG: drops complete translations of the page of @gva, global ones under any PCID, and partial
+ * ones of the current PCID: all, or (@tce) those of @gva. APM 2 "Translation Cache Extension". */
+void stale_invlpg(struct stale *stale, uint64_t gva, bool tce, uint64_t time);
 
 /* A page fault drops complete and partial translations of @gva. */
 void stale_fault(struct stale *stale, uint64_t gva, uint64_t time);
 
-/* INVPCID: what @pcid has of @gva but global translations; all it has but those. */
-void stale_drop_address(struct stale *stale, unsigned pcid, uint64_t gva, uint64_t time);
+/* INVPCID: what @pcid has of @gva but global translations, and partial ones as INVLPG; all it has
+ * but global ones. */
+void stale_drop_address(struct stale *stale, unsigned pcid, uint64_t gva, bool tce, uint64_t time);
 void stale_drop_context(struct stale *stale, unsigned pcid, uint64_t time);
 /* Of every PCID all but global translations, or everything. */
 void stale_drop_contexts(struct stale *stale, uint64_t time);

@@ -17,17 +17,22 @@ static const char *const single_rows[] = {
 	CLOSE "guest=random mode=pae policy=",
 	CLOSE "guest=random mode=4level policy=",
 	CLOSE "guest=random mode=5level policy=",
-	CLOSE "guest=random mode=mixed policy=oos=all",
+	CLOSE "guest=random mode=mixed policy=oos=leaf",
 	CLOSE "guest=os mode=mixed policy=",
+	CLOSE "guest=os life=crowd mode=mixed policy=",
 	LONG "guest=random mode=unpaged pool=128 policy=large=off",
 	LONG "guest=random mode=unpaged pool=64 maxphyaddr=36 policy=prefetch=0",
 	/* Several vCPUs, which share tables in different modes. */
 	LONG "guest=random vcpus=2 pool=64 policy=",
 	LONG "guest=random vcpus=2 pool=128 policy=oos=off,emulate=off",
-	LONG "guest=random vcpus=2 mode=2level pool=128 policy=oos=all",
-	LONG "guest=random vcpus=2 mode=pae pool=64 policy=",
-	LONG "guest=random vcpus=3 mode=mixed pool=128 policy=oos=all,prefetch=8",
+	LONG "guest=random vcpus=2 mode=2level pool=128 policy=oos=leaf",
+	LONG "guest=random vcpus=2 mode=pae pool=64 policy=sticky=1000",
+	LONG "guest=random vcpus=3 mode=mixed pool=128 policy=prefetch=8",
 	LONG "guest=random vcpus=4 mode=mixed pool=256 policy=",
+	LONG "guest=os vcpus=4 mode=mixed pool=256 policy=",
+	/* As many processes as there can be, with a shadow of each, or a few. */
+	LONG "guest=os life=crowd mode=4level pool=2048 policy=sticky=1000",
+	LONG "guest=os life=crowd mode=mixed vcpus=2 pool=1024 policy=",
 };
 
 /* All of these with all of the next. */
@@ -38,14 +43,22 @@ static const char *const policies[] = {
 	"large=off",
 	"emulate=off",
 	"oos=off",
+	"oos=leaf",
 	"oos=all",
+	"snapshot=off",
+	"elide=off",
 	"sticky=0",
+	"sticky=1",
 	"sticky=1000",
 	"prefetch=0",
 	"prefetch=512",
 	"replace=fifo",
-	/* Everything off, and everything at its most. */
-	"cache=off,large=off,emulate=off,oos=off,prefetch=0",
+	/* Some together; everything off, and everything at its most. */
+	"oos=leaf,snapshot=off",
+	"oos=leaf,sticky=1000,prefetch=512",
+	"oos=all,sticky=0,prefetch=0,elide=off",
+	"oos=all,snapshot=off,sticky=1000,prefetch=512,large=off",
+	"cache=off,large=off,emulate=off,oos=off,prefetch=0,elide=off",
 	"large=off,emulate=off,oos=off,prefetch=0,replace=fifo",
 	"oos=all,sticky=1000,prefetch=512",
 };
@@ -56,11 +69,16 @@ static const char *const guests[] = {
 	"guest=random mode=4level",
 	"guest=random mode=5level",
 	"guest=random mode=mixed",
+	"guest=random mode=mixed vcpus=2",
+	"guest=random mode=4level vcpus=2",
 	"guest=os mode=2level",
 	"guest=os mode=pae",
 	"guest=os mode=4level",
 	"guest=os mode=5level",
 	"guest=os mode=mixed",
+	"guest=os mode=mixed vcpus=3",
+	"guest=os life=crowd mode=4level pool=512",
+	"guest=os life=crowd mode=mixed pool=256",
 };
 
 /* In turn: other processors, memory that is not there, the smallest pool. */
@@ -74,18 +92,32 @@ static const char *const machines[] = {
 	"pool=256 maxphyaddr=39 absent_page=on",
 };
 
-bool suite_row(unsigned index, char *text)
+/* In turn with all of these: how many tags a CPU has, and what its host can flush. */
+static const char *const hosts[] = {
+	"tags=1",
+	"tags=2 flush_tag=on",
+	"tags=8 flush_tag=on",
+	"tags=3 flush_tag=on flush_gva=off",
+	"tags=1 flush_tag=on flush_gva=off",
+	"tags=8",
+	"tags=2 flush_gva=off",
+	"tags=64 flush_tag=on",
+	"tags=3 flush_tag=on",
+};
+
+bool suite_row(unsigned index, uint64_t round, char *text)
 {
 	unsigned n = index - COUNT(single_rows);
+	const char *host = hosts[(index + index / COUNT(guests) + round) % COUNT(hosts)];
 
 	if (index < COUNT(single_rows)) {
-		snprintf(text, LAB_CONFIG_BYTES, "%s", single_rows[index]);
+		snprintf(text, LAB_CONFIG_BYTES, "%s %s", host, single_rows[index]);
 		return true;
 	}
 	if (n >= COUNT(policies) * COUNT(guests))
 		return false;
-	snprintf(text, LAB_CONFIG_BYTES, "steps=15000 audit=50 %s %s policy=%s",
-		machines[n % COUNT(machines)], guests[n % COUNT(guests)],
+	snprintf(text, LAB_CONFIG_BYTES, "steps=9000 audit=50 %s %s %s policy=%s", host,
+		machines[(n + round) % COUNT(machines)], guests[n % COUNT(guests)],
 		policies[n / COUNT(guests)]);
 	return true;
 }

@@ -10,7 +10,7 @@
 #include "lab/config.h"
 
 /* Write configuration number @index as a line for lab_config_parse() into @text of
- * LAB_CONFIG_BYTES. false past the last. */
-bool suite_row(unsigned index, char *text);
+ * LAB_CONFIG_BYTES. false past the last. Rounds differ in what meets what. */
+bool suite_row(unsigned index, uint64_t round, char *text);
 
 #endif

@@ -7,7 +7,8 @@ HV_TEST_CFLAGS := -std=gnu11 -O1 -g -fsanitize=address,undefined -fno-sanitize-r
 
 HV_TEST_DIR := $(B)/tests/hv
 HV_TEST_BINS := $(addprefix $(HV_TEST_DIR)/,test_hv_core test_hv_acpi test_hv_linux \
-	test_hv_multiboot test_hv_control test_hv_walk test_hv_cr test_hv_events test_hv_task)
+	test_hv_multiboot test_hv_control test_hv_walk test_hv_cr test_hv_events test_hv_fast \
+	test_hv_site test_hv_task)
 
 $(HV_TEST_DIR)/test_hv_core: $(addprefix $(HV_TEST_DIR)/,tests/unit/test_hv_core.o \
 	tests/unit/hv_fake.o hv/core/format.o hv/core/memory_map.o hv/core/options.o)
@@ -27,6 +28,10 @@ $(HV_TEST_DIR)/test_hv_walk: $(addprefix $(HV_TEST_DIR)/,tests/unit/test_hv_walk
 
 $(HV_TEST_DIR)/test_hv_events: $(addprefix $(HV_TEST_DIR)/,tests/unit/test_hv_events.o \
 	tests/unit/hv_fake.o hv/arch/svm/event.o hv/vm/combine.o hv/vm/debug.o hv/vm/inject.o)
+$(addprefix $(HV_TEST_DIR)/,test_hv_fast test_hv_site): $(HV_TEST_DIR)/%: \
+	$(HV_TEST_DIR)/tests/unit/%.o $(addprefix $(HV_TEST_DIR)/,tests/unit/exit_world.o \
+	tests/unit/hv_fake.o hv/arch/svm/event.o hv/arch/svm/fast.o hv/arch/svm/flush.o \
+	hv/vm/combine.o hv/vm/inject.o hv/vm/site.o x86/decode.o)
 $(HV_TEST_DIR)/test_hv_task: $(addprefix $(HV_TEST_DIR)/,tests/unit/test_hv_task.o \
 	tests/unit/task_world.o tests/unit/hv_fake.o hv/vm/system_memory.o hv/vm/task.o hv/vm/task_segments.o \
 	hv/vm/task_tss.o)
@@ -38,7 +43,8 @@ $(HV_TEST_DIR)/%.o: %.c
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) $(HV_TEST_CFLAGS) -MMD -MP -c $< -o $@
 
--include $(wildcard $(addprefix $(HV_TEST_DIR)/,hv/*.d hv/*/*.d tests/unit/*.d))
+-include $(wildcard $(addprefix $(HV_TEST_DIR)/,hv/*.d hv/*/*.d hv/*/*/*.d \
+	lab/*.d tests/unit/*.d x86/*.d))
 
 .PHONY: test-hv-units test-hv-errors
 test-hv-units: $(HV_TEST_BINS)

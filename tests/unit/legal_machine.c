@@ -383,13 +383,24 @@ static void load_cr3(struct machine *machine, unsigned n, bool full)
 		machine->legal, n, full ? LEGAL_FLUSH_ALL : LEGAL_FLUSH_KEEP_GLOBAL, &vcpu->cpu);
 }
 
-static void invlpg(struct machine *machine, unsigned n, uint64_t gva)
+static void toggle_tce(struct machine *machine, unsigned n)
 {
 	struct vcpu *vcpu = &machine->vcpus[n];
 
+	vcpu->cpu.efer ^= ORACLE_EFER_TCE;
+	legal_flush(machine->legal, n, LEGAL_FLUSH_NOTHING, &vcpu->cpu);
+}
+
+static void invlpg(struct machine *machine, unsigned n, uint64_t gva)
+{
+	struct vcpu *vcpu = &machine->vcpus[n];
+	bool tce = vcpu->cpu.efer & ORACLE_EFER_TCE;
+
 	if (machine->breakage != INVLPG_KEEPS_THE_PAGE)
 		drop_page(vcpu, pcid_of(vcpu), gva, machine->breakage == INVLPG_KEEPS_GLOBAL);
-	if (machine->breakage != INVLPG_KEEPS_PARTIAL)
+	if (tce && machine->breakage != TCE_KEEPS_PARTIAL)
+		drop_partial(vcpu, pcid_of(vcpu), gva, false);
+	if (!tce && machine->breakage != INVLPG_KEEPS_PARTIAL)
 		drop_partial(vcpu, pcid_of(vcpu), 0, true);
 	legal_invlpg(machine->legal, n, gva);
 }
@@ -406,7 +417,9 @@ static void invpcid(struct machine *machine, unsigned n, uint64_t gva)
 	switch (type) {
 	case LEGAL_INVPCID_ADDRESS:
 		drop_page(vcpu, pcid, gva, true);
-		drop_partial(vcpu, pcid, gva, false);
+		drop_partial(vcpu, pcid, gva,
+			!(vcpu->cpu.efer & ORACLE_EFER_TCE) &&
+				machine->breakage != INVPCID_KEEPS_PARTIAL);
 		break;
 	case LEGAL_INVPCID_CONTEXT:
 		drop_context(vcpu, pcid);
@@ -477,6 +490,8 @@ static bool step_is_legal(struct machine *machine, struct legal_why *why)
 		edit(machine);
 	else if (event < 90)
 		walk_ahead(machine, &machine->vcpus[n]);
+	else if (event < 91)
+		toggle_tce(machine, n);
 	else if (event < 94)
 		invlpg(machine, n, random_gva(machine));
 	else if (event < 96 && (machine->vcpus[n].cpu.cr4 & ORACLE_CR4_PCIDE))

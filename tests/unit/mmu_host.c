@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The machine of the library's unit tests; see mmu_host.h. */
-#include "tests/unit/mmu_host.h"
+#include "tests/unit/mmu_processor.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,8 +10,7 @@
 #include "mmu/src/page.h"
 #include "mmu/src/slot.h"
 #include "mmu/src/spte.h"
-
-#define FAULTS_MAX 8u
+#include "mmu/src/unsync.h"
 
 /* All hosts there are: what a failed test left behind is not reported as a leak on top. */
 static struct host *hosts;
@@ -28,15 +27,24 @@ static void flush_tlb(void *ctx, struct umbra_vcpu *vcpu)
 		h->flush_vcpu++;
 	else
 		h->flush_all++;
+	processor_forget(h, vcpu, false);
+}
+
+static void flush_tag(void *ctx, struct umbra_vcpu *vcpu)
+{
+	struct host *h = ctx;
+
+	h->flush_tag++;
+	processor_forget(h, vcpu, true);
 }
 
 static void flush_gva(void *ctx, struct umbra_vcpu *vcpu, umbra_gva gva)
 {
 	struct host *h = ctx;
 
-	(void)vcpu;
 	h->flush_gva++;
 	h->flushed_gva = gva;
+	processor_forget_gva(h, vcpu, gva);
 }
 
 static void panic(void *ctx, const char *text)
@@ -51,18 +59,18 @@ static void panic(void *ctx, const char *text)
 
 void host_reset_flushes(struct host *h)
 {
-	h->flush_all = h->flush_vcpu = h->flush_gva = 0;
+	h->flush_all = h->flush_vcpu = h->flush_tag = h->flush_gva = 0;
 }
 
 unsigned host_flushes(const struct host *h)
 {
-	return h->flush_all + h->flush_vcpu;
+	return h->flush_all + h->flush_vcpu + h->flush_tag;
 }
 
 void host_check(struct host *h)
 {
 	char why[240];
-	unsigned broken = umbra_audit(h->vm, why, sizeof(why));
+	unsigned broken = h->unchecked ? 0 : umbra_audit(h->vm, why, sizeof(why));
 
 	if (broken)
 		fail_msg("I%u is broken: %s", broken, why);
@@ -76,6 +84,7 @@ struct umbra_policy host_plain_policy(void)
 
 	policy.oos = UMBRA_OOS_OFF;
 	policy.prefetch = 0;
+	policy.elide = false;
 	policy.sticky = 1;
 	return policy;
 }
@@ -140,6 +149,7 @@ static void create_vm(struct host *h)
 		.max_vcpus = config->max_vcpus,
 		.maxphyaddr = config->maxphyaddr,
 		.no_1g = config->no_1g,
+		.tags = config->tags,
 		.tables = h->tables,
 		.tables_hpa = TABLES_HPA,
 		.pool_pages = config->pool_pages,
@@ -168,6 +178,7 @@ struct host *host_new(const struct host_config *config)
 		h->config.maxphyaddr = 40;
 	h->services = (struct umbra_host){
 		.flush_tlb = flush_tlb,
+		.flush_tag = config->flush_tag ? flush_tag : NULL,
 		.flush_gva = config->no_flush_gva ? NULL : flush_gva,
 		.panic = panic,
 	};
@@ -180,6 +191,8 @@ struct host *host_new(const struct host_config *config)
 	h->rom_meta = zeroed(umbra_slot_meta_bytes((umbra_gfn){ROM_GFN}, ROM_FRAMES));
 	h->next_table = FIRST_TABLE_GFN;
 	h->levels = 4;
+	if (config->caches)
+		h->caches = zeroed(processor_caches_bytes());
 	create_vm(h);
 	add_slots(h);
 	assert_int_equal(umbra_vcpu_create(h->vm, &h->vcpu), UMBRA_OK);
@@ -206,6 +219,7 @@ void host_free(struct host *h)
 	free(h->meta);
 	free(h->ram_meta);
 	free(h->rom_meta);
+	free(h->caches);
 	free(h);
 }
 
@@ -383,160 +397,6 @@ void host_write_word(struct host *h, umbra_gpa gpa, uint64_t word)
 	host_write(h, gpa, &word, sizeof(word));
 }
 
-/* ---- the processor ---- */
-
-/* A walk of the shadow tables in progress. */
-struct hw_walk {
-	uint64_t *entry[MAX_LEVEL + 1];
-	unsigned leaf_level;
-	uint64_t all, any;
-	umbra_hpa hpa;
-};
-
-static uint64_t *shadow_table(struct host *h, umbra_hpa hpa)
-{
-	uint64_t number = (hpa - TABLES_HPA) >> X86_PAGE_SHIFT;
-
-	/* I11 of the processor's own: the tables it walks are the library's. */
-	assert_true(hpa >= TABLES_HPA && number < h->config.pool_pages);
-	return h->tables[number];
-}
-
-/* Bits that must be 0 in an entry of the tables it walks. In PDPTEs bit 5 is one, but there are
- * emulators that set it. */
-static uint64_t hw_reserved(bool pae, unsigned level)
-{
-	if (pae)
-		return level == 3 ? 0x1c6 | ~(X86_PTE_FRAME | 0xfff) : 0x7ff0000000000000;
-	return level > 3 ? X86_PTE_PS : 0;
-}
-
-static unsigned hw_levels(const struct host *h)
-{
-	switch (umbra_shadow_mode(h->vcpu)) {
-	case UMBRA_SHADOW_PAE:
-		return 3;
-	case UMBRA_SHADOW_4LEVEL:
-		return 4;
-	case UMBRA_SHADOW_5LEVEL:
-		return 5;
-	}
-	fail_msg("no such mode of the shadow tables");
-	return 0;
-}
-
-static bool hw_walk(struct host *h, umbra_gva gva, struct hw_walk *walk)
-{
-	bool pae = hw_levels(h) == 3;
-	umbra_hpa table = umbra_root(h->vcpu);
-
-	assert_true(!pae || table < 1ull << 32);
-	*walk = (struct hw_walk){.all = ~0ull};
-	for (unsigned level = hw_levels(h);; level--) {
-		uint64_t *entry = &shadow_table(h, table)[gva_index(gva, level)];
-		uint64_t mask = level_frames(level) * X86_PAGE_SIZE - 1;
-
-		if (!(*entry & X86_PTE_P))
-			return false;
-		assert_int_equal(*entry & hw_reserved(pae, level), 0);
-		walk->entry[level] = entry;
-		walk->leaf_level = level;
-		if (!pae || level < 3) {
-			walk->all &= *entry;
-			walk->any |= *entry;
-		}
-		table = *entry & X86_PTE_FRAME;
-		if (level == 1 || (*entry & X86_PTE_PS)) {
-			walk->hpa = (table & ~mask) | (gva & mask);
-			return true;
-		}
-	}
-}
-
-/* Of the guest's CR4, what the embedder gives to the processor. */
-static uint64_t hw_cr4(const struct host *h)
-{
-	return h->vcpu->regs.cr0 & X86_CR0_PG ? h->vcpu->regs.cr4 : 0;
-}
-
-/* Not asked: keys. With CR0.WP=1 and EFER.NXE=1 always. */
-static bool hw_permits(const struct host *h, const struct hw_walk *walk, access_bits access)
-{
-	bool user_page = walk->all & X86_PTE_U;
-
-	if ((access & X86_PF_W) && !(walk->all & X86_PTE_W))
-		return false;
-	if ((access & X86_PF_I) && (walk->any & X86_PTE_NX))
-		return false;
-	if (access & X86_PF_U)
-		return user_page;
-	if (access & X86_PF_I)
-		return !user_page || !(hw_cr4(h) & X86_CR4_SMEP);
-	if ((access & ACCESS_AC) && !(access & HOST_IMPLICIT))
-		return true;
-	return !user_page || !(hw_cr4(h) & X86_CR4_SMAP);
-}
-
-/* SDM 3A "Protection Keys". */
-static bool hw_key_permits(const struct host *h, const struct hw_walk *walk, access_bits access)
-{
-	bool user_page = walk->all & X86_PTE_U;
-	unsigned key = (unsigned)(*walk->entry[walk->leaf_level] >> X86_PTE_PK_SHIFT & 15);
-	uint32_t rights = (user_page ? h->pkru : h->pkrs) >> 2 * key & 3;
-
-	if ((access & X86_PF_I) || !(h->vcpu->regs.efer & X86_EFER_LMA))
-		return true;
-	if (!(hw_cr4(h) & (user_page ? X86_CR4_PKE : X86_CR4_PKS)))
-		return true;
-	if (!user_page && (access & X86_PF_U))
-		return true;
-	return !(rights & 1) && !((rights & 2) && (access & X86_PF_W));
-}
-
-static void hw_set_ad(const struct hw_walk *walk, access_bits access)
-{
-	for (unsigned level = MAX_LEVEL; level >= walk->leaf_level; level--) {
-		if (walk->entry[level])
-			*walk->entry[level] |= X86_PTE_A;
-	}
-	if (access & X86_PF_W)
-		*walk->entry[walk->leaf_level] |= X86_PTE_D;
-}
-
-struct host_result host_access(struct host *h, umbra_gva gva, access_bits access)
-{
-	struct host_result result = {.outcome = UMBRA_RESUME};
-
-	for (; result.faults <= FAULTS_MAX; result.faults++) {
-		struct umbra_page_fault fault = {.gva = gva,
-			.error_code = access & (X86_PF_W | X86_PF_U | X86_PF_I),
-			.cpl = access & X86_PF_U ? 3 : 0,
-			.ac = access & (ACCESS_AC | HOST_IMPLICIT),
-			.pkru = h->pkru,
-			.pkrs = h->pkrs};
-		struct hw_walk walk;
-
-		if (hw_walk(h, gva, &walk)) {
-			bool key = hw_key_permits(h, &walk, access);
-
-			if (key && hw_permits(h, &walk, access)) {
-				hw_set_ad(&walk, access);
-				result.hpa = walk.hpa;
-				return result;
-			}
-			fault.error_code |= X86_PF_P | (key ? 0 : X86_PF_PK);
-		}
-		result.outcome = umbra_page_fault(h->vcpu, &fault, &result.exit);
-		host_check(h);
-		if (result.outcome != UMBRA_RESUME) {
-			result.faults++;
-			return result;
-		}
-	}
-	fail_msg("an access to %#llx never gets through", (unsigned long long)gva);
-	return result;
-}
-
 uint64_t host_read_gfn(struct host *h, umbra_gva gva)
 {
 	struct host_result result = host_access(h, gva, 0);
@@ -594,4 +454,13 @@ unsigned host_shadows(struct host *h, uint64_t gfn)
 bool host_is_unsync(struct host *h, uint64_t gfn)
 {
 	return frame_of(h->vm, gfn)->shadows & FRAME_UNSYNC;
+}
+
+unsigned host_n_unsync(struct host *h)
+{
+	unsigned n = 0;
+
+	for (uint32_t page = 1; page < h->vm->n_pages; page++)
+		n += h->vm->pages[page].in_use && unsync_page(&h->vm->pages[page]);
+	return n;
 }

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * A small machine for the library's unit tests: guest memory, slots, a processor that walks the
- * shadow tables and raises page faults, and helpers to build guest tables. The processor caches
- * nothing: what has to be flushed is counted. After every event here the audit runs.
+ * shadow tables and raises page faults, and helpers to build guest tables. What has to be flushed
+ * is counted; the processor caches nothing, or everything until then. After every event here the
+ * audit runs.
  */
 #ifndef TESTS_UNIT_MMU_HOST_H
 #define TESTS_UNIT_MMU_HOST_H
@@ -60,7 +61,11 @@ struct host_config {
 	unsigned maxphyaddr; /* zero means 40 */
 	bool no_1g;
 	bool no_absent_page;
+	unsigned tags;     /* zero means one */
 	bool no_flush_gva; /* the host has no such service */
+	bool flush_tag;    /* the host has it */
+	bool caches;       /* the processor keeps every translation and upper entry until it is told
+			      to forget it, or faults there */
 };
 
 struct host {
@@ -80,7 +85,10 @@ struct host {
 	unsigned levels;     /* of tables with 8-byte entries, as host_map() makes them */
 	uint32_t pkru, pkrs; /* the processor's */
 
-	unsigned flush_all, flush_vcpu, flush_gva; /* calls */
+	struct caches *caches; /* NULL: none */
+	bool unchecked;        /* no audit after events: for what a test does many times */
+
+	unsigned flush_all, flush_vcpu, flush_tag, flush_gva; /* calls */
 	uint64_t created_before_flush; /* shadow pages, when the first of them was asked for */
 	umbra_gva flushed_gva;         /* the last */
 	char panicked[240];            /* what the last panic said */
@@ -147,10 +155,10 @@ struct host_result host_store(struct host *h, umbra_gva gva, uint64_t word);
 void host_write_word(struct host *h, umbra_gpa gpa, uint64_t word);
 void host_write(struct host *h, umbra_gpa gpa, const void *bytes, size_t n_bytes);
 
-/* Fail if an invariant is broken. Every event above does this itself. */
+/* Fail if an invariant is broken. Every event above does this itself, but where h->unchecked. */
 void host_check(struct host *h);
 void host_reset_flushes(struct host *h);
-unsigned host_flushes(const struct host *h); /* all and of the vCPU */
+unsigned host_flushes(const struct host *h); /* of more than an address */
 
 /* ---- the shadow, for tests that look into it ---- */
 
@@ -159,6 +167,8 @@ uint64_t host_spte(struct host *h, umbra_gva gva, unsigned level);
 /* How many shadow pages are made from guest table @gfn. */
 unsigned host_shadows(struct host *h, uint64_t gfn);
 bool host_is_unsync(struct host *h, uint64_t gfn);
+/* How many shadow pages are made from unsync tables. */
+unsigned host_n_unsync(struct host *h);
 
 /* setup and teardown for cmocka: *state is the host; plain policy, 4-level paging, empty tables. */
 int host_setup(void **state);

@@ -6,9 +6,10 @@ MMU_TEST_CFLAGS := -std=gnu11 -O1 -g -DUMBRA_DEBUG=1 -fno-strict-aliasing -fno-o
 
 MMU_TEST_DIR  := $(B)/tests/mmu
 MMU_TESTS     := $(addprefix test_mmu_,policy slot walk rmap tree fault flush sync write reclaim root audit \
-	modes narrow halves pae mixed keys)
+	modes narrow halves pae mixed keys elide large)
 MMU_TEST_BINS := $(MMU_TESTS:%=$(MMU_TEST_DIR)/%)
-MMU_TEST_OBJS := $(addprefix $(MMU_TEST_DIR)/,$(MMU_SRCS:.c=.o) tests/unit/mmu_host.o)
+MMU_TEST_OBJS := $(addprefix $(MMU_TEST_DIR)/,$(MMU_SRCS:.c=.o) \
+	$(addprefix tests/unit/mmu_,host.o processor.o guest.o))
 
 $(MMU_TEST_BINS): $(MMU_TEST_DIR)/%: $(MMU_TEST_DIR)/tests/unit/%.o $(MMU_TEST_OBJS)
 	@$(CC) $(MMU_TEST_CFLAGS) $^ -lcmocka -o $@

@@ -9,8 +9,7 @@
 struct task_world world;
 
 struct phys_range hv_reserved;
-static struct exit_record exit_record;
-struct vcpu vcpu = {.exit = &exit_record};
+struct vcpu vcpu;
 
 /* ---- what the hypervisor would supply ---- */
 
@@ -213,7 +212,7 @@ int world_reset(void **state)
 {
 	(void)state;
 	memset(&world, 0, sizeof(world));
-	memset(&exit_record, 0, sizeof(exit_record));
+	memset(&vcpu.exit, 0, sizeof(vcpu.exit));
 	world_describe(OLD, OLD_TSS, 0x67, BUSY_32, 0);
 	world_describe(NEW, NEW_TSS, 0x67, AVAILABLE_32, 0);
 	world_describe(CODE, 0, 0xfffff, 0x9b, 0xc);

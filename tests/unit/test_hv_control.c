@@ -393,10 +393,10 @@ static void what_loads_pdptes_or_decides_about_translation_concerns_the_mmu(void
 		{PG, 0, 0, 0}, {CD, 0, 0, 0}, {NW, 0, 0, 0}, {0, 0x1000, 0, 0},
 		{0, 0, X86_CR4_PSE, 0}, {0, 0, PAE, 0}, {0, 0, PGE, 0}, {0, 0, LA57, 0},
 		{0, 0, PCIDE, 0}, {0, 0, SMEP, 0}, {0, 0, X86_CR4_SMAP, 0}, {0, 0, PKE, 0},
-		{0, 0, X86_CR4_PKS, 0}, {0, 0, 0, LME}, {0, 0, 0, NXE}};
+		{0, 0, X86_CR4_PKS, 0}, {0, 0, 0, LME}, {0, 0, 0, NXE}, {0, 0, 0, X86_EFER_TCE}};
 	static const struct umbra_paging_regs other[] = {{X86_CR0_TS, 0, 0, 0},
 		{X86_CR0_AM, 0, 0, 0}, {0, 0, X86_CR4_OSXSAVE, 0}, {0, 0, X86_CR4_UMIP, 0},
-		{0, 0, 0, X86_EFER_SCE}, {0, 0, 0, X86_EFER_TCE}};
+		{0, 0, 0, X86_EFER_SCE}};
 	struct umbra_paging_regs zero = {0};
 
 	(void)state;

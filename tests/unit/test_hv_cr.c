@@ -46,7 +46,6 @@ static struct {
 } fake;
 
 static struct vm vm;
-static struct exit_record record;
 static struct vcpu vcpu;
 
 enum x86_code_size vendor_code_size(const struct vcpu *v)
@@ -196,7 +195,7 @@ void umbra_invlpg(struct umbra_vcpu *mmu, umbra_gva gva)
 umbra_hpa umbra_root(const struct umbra_vcpu *mmu)
 {
 	(void)mmu;
-	return 0x77000;
+	return 0;
 }
 
 /* ---- helpers ---- */
@@ -214,10 +213,9 @@ static void prepare(enum x86_code_size size, const char *bytes, size_t n_bytes, 
 			.limit = UINT32_MAX, .attributes = FLAT_DATA | SEGMENT_DB};
 	fake.segments[X86_SEG_CS].attributes = FLAT_CODE | SEGMENT_DB;
 	fake.segments[X86_SEG_TR].attributes = SEGMENT_PRESENT | 11;
-	record = (struct exit_record){.rip = 0x1000};
 	vm = (struct vm){.cr4_mask = ~0ull, .efer_mask = ~0ull};
 	/* No shadow tables: the bytes are fetched. */
-	vcpu = (struct vcpu){.exit = &record, .vm = &vm};
+	vcpu = (struct vcpu){.exit = {.rip = 0x1000}, .vm = &vm};
 	for (unsigned i = 0; i < X86_GPRS; i++)
 		vcpu.gpr[i] = 0xabcd000000000100ull + i;
 	vcpu.regs = (struct umbra_paging_regs){.cr0 = X86_CR0_PE};
@@ -256,7 +254,6 @@ static void the_no_flush_bit_reaches_the_library_and_is_not_read_back(void **sta
 	expect_done(4);
 	assert_true(fake.cr3 == (X86_CR3_NO_FLUSH | 0x5007));
 	assert_int_equal(vcpu.regs.cr3, 0x5007);
-	assert_int_equal(vcpu.root, 0x77000);
 	PREPARE(X86_CODE_64, "\x0f\x20\xd8" /* mov rax, cr3 */, false);
 	vcpu.regs.cr3 = 0x5007;
 	exit_cr3(&vcpu);
@@ -462,7 +459,6 @@ static void invpcid_hands_type_and_descriptor_on(void **state)
 	assert_int_equal(fake.gva, 0x9000);
 	assert_true(fake.type == 0x100000001ull);
 	assert_memory_equal(&fake.descriptor, &descriptor, sizeof(descriptor));
-	assert_int_equal(vcpu.root, 0x77000);
 	/* 32-bit code has a 32-bit type. */
 	PREPARE(X86_CODE_32, "\x66\x0f\x38\x82\x0b" /* invpcid ecx, [ebx] */, true);
 	vcpu.gpr[X86_RCX] = 0x100000001ull;
@@ -476,7 +472,7 @@ static void invpcid_is_refused_as_the_manual_says(void **state)
 	(void)state;
 	PREPARE(X86_CODE_64, "\x66\x0f\x38\x82\x0b", true);
 	vcpu.gpr[X86_RBX] = 0x9000;
-	record.cpl = 3;
+	vcpu.exit.cpl = 3;
 	exit_invpcid(&vcpu);
 	expect_fault(X86_GP);
 	/* Not canonical, by its last byte too. */

@@ -14,10 +14,9 @@
 struct svm_features svm_features;
 uint32_t trap_nmis;
 
-static struct vmcb vmcb;
-static struct vendor_vcpu arch = {.vmcb = &vmcb};
-static struct exit_record exit_record;
-static struct vcpu vcpu = {.arch = &arch, .exit = &exit_record};
+static struct vendor_vcpu arch;
+static struct vmcb *const vmcb = &arch.vmcb;
+static struct vcpu vcpu = {.arch = &arch};
 
 static char stopped[256];
 
@@ -34,7 +33,7 @@ _Noreturn void vm_stop(struct vcpu *stopped_vcpu, const char *fmt, ...)
 
 void vendor_set_cr2(struct vcpu *of, umbra_gva gva)
 {
-	of->arch->vmcb->save.cr2 = gva;
+	of->arch->vmcb.save.cr2 = gva;
 }
 
 enum x86_code_size vendor_code_size(const struct vcpu *of)
@@ -46,9 +45,9 @@ enum x86_code_size vendor_code_size(const struct vcpu *of)
 static int reset(void **state)
 {
 	(void)state;
-	memset(&vmcb, 0, sizeof(vmcb));
+	memset(&arch, 0, sizeof(arch));
 	svm_features = (struct svm_features){0};
-	memset(&exit_record, 0, sizeof(exit_record));
+	memset(&vcpu.exit, 0, sizeof(vcpu.exit));
 	vcpu.regs.cr0 = X86_CR0_PE;
 	stopped[0] = '\0';
 	return 0;
@@ -154,9 +153,9 @@ static void error_codes_name_the_gate_and_the_cause(void **state)
 
 static void was_delivering(unsigned type, unsigned vector, bool has_error, uint32_t error)
 {
-	vmcb.exit_int_info = SVM_EVENT_VALID | (uint64_t)type << SVM_EVENT_TYPE_SHIFT | vector |
-			     (has_error ? SVM_EVENT_ERROR_VALID : 0) |
-			     (uint64_t)error << SVM_EVENT_ERROR_SHIFT;
+	vmcb->exit_int_info = SVM_EVENT_VALID | (uint64_t)type << SVM_EVENT_TYPE_SHIFT | vector |
+			      (has_error ? SVM_EVENT_ERROR_VALID : 0) |
+			      (uint64_t)error << SVM_EVENT_ERROR_SHIFT;
 	svm_redeliver(&vcpu);
 }
 
@@ -170,10 +169,10 @@ static void a_fault_alone_is_injected_as_it_is(void **state)
 {
 	(void)state;
 	inject_exception(&vcpu, X86_GP, 0x18);
-	assert_int_equal(vmcb.event_inject, injection(SVM_TYPE_EXCEPTION, X86_GP, true, 0x18));
+	assert_int_equal(vmcb->event_inject, injection(SVM_TYPE_EXCEPTION, X86_GP, true, 0x18));
 	inject_exception(&vcpu, X86_UD, 0);
-	assert_int_equal(vmcb.event_inject, injection(SVM_TYPE_EXCEPTION, X86_UD, false, 0));
-	assert_true(vmcb.save.rflags & X86_RFLAGS_RF);
+	assert_int_equal(vmcb->event_inject, injection(SVM_TYPE_EXCEPTION, X86_UD, false, 0));
+	assert_true(vmcb->save.rflags & X86_RFLAGS_RF);
 }
 
 static void real_mode_pushes_no_error_code(void **state)
@@ -181,7 +180,7 @@ static void real_mode_pushes_no_error_code(void **state)
 	(void)state;
 	vcpu.regs.cr0 = 0;
 	inject_exception(&vcpu, X86_GP, 0);
-	assert_int_equal(vmcb.event_inject, injection(SVM_TYPE_EXCEPTION, X86_GP, false, 0));
+	assert_int_equal(vmcb->event_inject, injection(SVM_TYPE_EXCEPTION, X86_GP, false, 0));
 }
 
 static void two_page_faults_are_a_double_fault(void **state)
@@ -191,8 +190,8 @@ static void two_page_faults_are_a_double_fault(void **state)
 	(void)state;
 	was_delivering(SVM_TYPE_EXCEPTION, X86_PF, true, 4);
 	inject_outcome(&vcpu, &out);
-	assert_int_equal(vmcb.event_inject, injection(SVM_TYPE_EXCEPTION, X86_DF, true, 0));
-	assert_int_equal(vmcb.save.cr2, 0x1234);
+	assert_int_equal(vmcb->event_inject, injection(SVM_TYPE_EXCEPTION, X86_DF, true, 0));
+	assert_int_equal(vmcb->save.cr2, 0x1234);
 }
 
 static void a_page_fault_replaces_an_interrupt(void **state)
@@ -202,7 +201,7 @@ static void a_page_fault_replaces_an_interrupt(void **state)
 	(void)state;
 	was_delivering(SVM_TYPE_INTERRUPT, 0x41, false, 0);
 	inject_outcome(&vcpu, &out);
-	assert_int_equal(vmcb.event_inject, injection(SVM_TYPE_EXCEPTION, X86_PF, true, 2));
+	assert_int_equal(vmcb->event_inject, injection(SVM_TYPE_EXCEPTION, X86_PF, true, 2));
 }
 
 static void a_fault_in_a_double_fault_is_the_end(void **state)
@@ -243,7 +242,7 @@ static void broken_off_events_are_delivered_again(void **state)
 		if (rows[i].again >= 0)
 			expected = injection((unsigned)rows[i].again, rows[i].vector, false, 0);
 		was_delivering(rows[i].type, rows[i].vector, false, 0);
-		assert_int_equal(vmcb.event_inject, expected);
+		assert_int_equal(vmcb->event_inject, expected);
 	}
 }
 
@@ -253,69 +252,69 @@ static void the_timer_of_the_pic_is_no_double_fault(void **state)
 	(void)state;
 	svm_features.injects_alone = true;
 	was_delivering(SVM_TYPE_EXCEPTION, X86_DF, true, 0);
-	assert_int_equal(vmcb.event_inject, injection(SVM_TYPE_INTERRUPT, X86_DF, false, 0));
+	assert_int_equal(vmcb->event_inject, injection(SVM_TYPE_INTERRUPT, X86_DF, false, 0));
 	inject_exception(&vcpu, X86_PF, 6);
 	was_delivering(SVM_TYPE_EXCEPTION, X86_PF, true, 6);
-	assert_int_equal(vmcb.event_inject, injection(SVM_TYPE_EXCEPTION, X86_PF, true, 6));
+	assert_int_equal(vmcb->event_inject, injection(SVM_TYPE_EXCEPTION, X86_PF, true, 6));
 	was_delivering(SVM_TYPE_EXCEPTION, X86_UD, false, 0);
-	assert_int_equal(vmcb.event_inject, injection(SVM_TYPE_EXCEPTION, X86_UD, false, 0));
+	assert_int_equal(vmcb->event_inject, injection(SVM_TYPE_EXCEPTION, X86_UD, false, 0));
 }
 
 static void error_code_and_flags_survive(void **state)
 {
 	(void)state;
-	vmcb.int_state = SVM_INT_STATE_SHADOW;
-	vmcb.save.cr2 = 0x5678;
+	vmcb->int_state = SVM_INT_STATE_SHADOW;
+	vmcb->save.cr2 = 0x5678;
 	was_delivering(SVM_TYPE_EXCEPTION, X86_PF, true, 7);
-	assert_int_equal(vmcb.event_inject, injection(SVM_TYPE_EXCEPTION, X86_PF, true, 7));
-	assert_int_equal(vmcb.save.cr2, 0x5678);
-	assert_int_equal(vmcb.int_state, 0);
-	assert_true(vmcb.save.rflags & X86_RFLAGS_RF);
+	assert_int_equal(vmcb->event_inject, injection(SVM_TYPE_EXCEPTION, X86_PF, true, 7));
+	assert_int_equal(vmcb->save.cr2, 0x5678);
+	assert_int_equal(vmcb->int_state, 0);
+	assert_true(vmcb->save.rflags & X86_RFLAGS_RF);
 }
 
 static void only_faults_set_rf(void **state)
 {
 	(void)state;
 	was_delivering(SVM_TYPE_INTERRUPT, 0x41, false, 0);
-	assert_false(vmcb.save.rflags & X86_RFLAGS_RF);
+	assert_false(vmcb->save.rflags & X86_RFLAGS_RF);
 	vendor_debug_trap(&vcpu, X86_DR6_BS);
-	assert_false(vmcb.save.rflags & X86_RFLAGS_RF);
-	assert_int_equal(vmcb.event_inject, injection(SVM_TYPE_EXCEPTION, X86_DB, false, 0));
-	assert_int_equal(vmcb.save.dr6, X86_DR6_BS);
+	assert_false(vmcb->save.rflags & X86_RFLAGS_RF);
+	assert_int_equal(vmcb->event_inject, injection(SVM_TYPE_EXCEPTION, X86_DB, false, 0));
+	assert_int_equal(vmcb->save.dr6, X86_DR6_BS);
 }
 
 static void a_debug_trap_clears_general_detect(void **state)
 {
 	(void)state;
-	vmcb.save.dr7 = 0x2402;
+	vmcb->save.dr7 = 0x2402;
 	vendor_debug_trap(&vcpu, 1);
-	assert_int_equal(vmcb.save.dr7, 0x402);
+	assert_int_equal(vmcb->save.dr7, 0x402);
 }
 
 static void an_instruction_done_ends_shadow_and_rf(void **state)
 {
 	(void)state;
-	vmcb.int_state = SVM_INT_STATE_SHADOW;
-	vmcb.save.rflags = X86_RFLAGS_RF | X86_RFLAGS_IF;
-	vmcb.save.rip = 0xfffffffe;
+	vmcb->int_state = SVM_INT_STATE_SHADOW;
+	vmcb->save.rflags = X86_RFLAGS_RF | X86_RFLAGS_IF;
+	vmcb->save.rip = 0xfffffffe;
 	vendor_advance(&vcpu, 3);
-	assert_int_equal(vmcb.int_state, 0);
-	assert_int_equal(vmcb.save.rflags, X86_RFLAGS_IF);
-	assert_int_equal(vmcb.save.rip, 1);
-	assert_int_equal(vmcb.event_inject, 0);
+	assert_int_equal(vmcb->int_state, 0);
+	assert_int_equal(vmcb->save.rflags, X86_RFLAGS_IF);
+	assert_int_equal(vmcb->save.rip, 1);
+	assert_int_equal(vmcb->event_inject, 0);
 }
 
 static void an_nmi_is_passed_until_iret(void **state)
 {
 	(void)state;
-	vmcb.intercepts[0] = SVM_I1_NMI | SVM_I1_CPUID;
-	exit_record.code = SVM_EXIT_NMI;
+	vmcb->intercepts[0] = SVM_I1_NMI | SVM_I1_CPUID;
+	vcpu.exit.code = SVM_EXIT_NMI;
 	assert_false(vendor_nmi_returns(&vcpu));
 	vendor_pass_nmi(&vcpu);
-	assert_int_equal(vmcb.intercepts[0], SVM_I1_IRET | SVM_I1_CPUID);
-	exit_record.code = SVM_EXIT_IRET;
+	assert_int_equal(vmcb->intercepts[0], SVM_I1_IRET | SVM_I1_CPUID);
+	vcpu.exit.code = SVM_EXIT_IRET;
 	assert_true(vendor_nmi_returns(&vcpu));
-	assert_int_equal(vmcb.intercepts[0], SVM_I1_NMI | SVM_I1_CPUID);
+	assert_int_equal(vmcb->intercepts[0], SVM_I1_NMI | SVM_I1_CPUID);
 }
 
 /* ---- breakpoints ---- */

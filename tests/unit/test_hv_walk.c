@@ -158,9 +158,7 @@ static void the_guests_tables_are_walked_in_every_mode_as_the_reference_does(voi
 		unsigned n_mapped = 0;
 
 		for (unsigned world = 0; world < 60; world++) {
-			struct exit_record exit = {0};
 			struct vcpu vcpu = {
-				.exit = &exit,
 				.regs = {X86_CR0_PE | X86_CR0_PG, 0, modes[m].cr4, modes[m].efer},
 			};
 

@@ -223,6 +223,28 @@ static void dirty_bit_is_not_set_through_an_ended_partial_translation(void **sta
 	assert_false(writes(world, GVA, X));
 }
 
+static void fault_makes_its_address_current_at_every_level(void **state)
+{
+	static const uint64_t slots[] = {ROOT, PDPT, PD};
+	struct world *world = *state;
+
+	for (unsigned i = 0; i < 3; i++) {
+		uint64_t value = world->words[slots[i] / 8];
+
+		store(world, PT + 8, X | LEAF_FLAGS);
+		load_cr3(world, 0, ROOT, LEGAL_FLUSH_ALL);
+		store(world, slots[i], OTHER_PD | TABLE_FLAGS);
+		store(world, PT + 8, Y | LEAF_FLAGS);
+		assert_true(reads(world, GVA, X));
+		assert_true(reads(world, GVA, Y)); /* through what was cached above */
+		assert_true(faults(world, GVA, ORACLE_READ, 0));
+		assert_false(reads(world, GVA, X));
+		assert_false(reads(world, GVA, Y));
+		assert_true(faults(world, GVA, ORACLE_READ, 0));
+		store(world, slots[i], value);
+	}
+}
+
 static void fault_nearby_ends_partial_translations(void **state)
 {
 	struct world *world = *state;
@@ -371,6 +393,7 @@ int main(void)
 		STORY(new_rights_above_do_not_revive_an_old_leaf),
 		STORY(invlpg_of_any_page_ends_partial_translations),
 		STORY(dirty_bit_is_not_set_through_an_ended_partial_translation),
+		STORY(fault_makes_its_address_current_at_every_level),
 		STORY(fault_nearby_ends_partial_translations),
 		STORY(fault_in_the_same_4m_region_ends_partial_translations),
 		STORY(more_invalidations_than_are_kept_only_loosen),

@@ -16,14 +16,13 @@
 #define LARGE 0xc0000000ull
 #define LEAF  (GPTE_RW | GPTE_AD)
 
-/* Pages of each kind: RAM at GVA and the page after it, ROM, device and absent after that, 2M at
- * LARGE. */
+/* All tables are synced. Pages of each kind: RAM at GVA and the page after it, ROM, device and
+ * absent after that, 2M at LARGE. */
 static int setup(void **state)
 {
 	struct umbra_policy policy = host_plain_policy();
 	struct host *h;
 
-	policy.oos = UMBRA_OOS_LEAF;
 	policy.sticky = 100;
 	h = host_new_policy(&policy);
 	host_start(h, h->root);
@@ -55,19 +54,19 @@ static uint64_t *spte(struct host *h, umbra_gva gva, unsigned level)
 	return &h->vm->tables[page][gva_index(gva, level)];
 }
 
-static uint32_t page_at(struct host *h, umbra_gva gva, unsigned level)
+static uint32_t page_for(struct host *h, umbra_gva gva, unsigned level)
 {
 	return (uint32_t)((spte(h, gva, level) - &h->vm->tables[0][0]) / ENTRIES);
 }
 
 static struct shadow_page *sp(struct host *h, umbra_gva gva, unsigned level)
 {
-	return &h->vm->pages[page_at(h, gva, level)];
+	return &h->vm->pages[page_for(h, gva, level)];
 }
 
 static uint64_t *snapshot(struct host *h, umbra_gva gva, unsigned level)
 {
-	return &h->vm->snapshots[page_at(h, gva, level)][gva_index(gva, level)];
+	return &h->vm->snapshots[page_for(h, gva, level)][gva_index(gva, level)];
 }
 
 static void assert_broken(struct host *h, unsigned invariant)
@@ -159,6 +158,8 @@ static void i4_links_parents_and_counts_agree(void **state)
 	ASSERT_BREAKS(h, 4, leaf_page->parents, 0);
 	ASSERT_BREAKS(h, 4, leaf_page->parents, sp(h, OTHER, 1)->parents);
 	ASSERT_BREAKS(h, 4, leaf_page->touched, 0);
+	/* No entry, but a snapshot. */
+	ASSERT_BREAKS(h, 4, *snapshot(h, GVA + 0x100000, 1), 1);
 	ASSERT_BREAKS(h, 4, leaf_page->gfn, leaf_page->gfn + 4000);
 	ASSERT_BREAKS(h, 4, sp(h, GVA, 4)->roots, 0);
 	ASSERT_BREAKS(h, 4, sp(h, GVA, 4)->roots, 2);
@@ -194,16 +195,50 @@ static void i5_entries_grant_no_more_than_the_guest(void **state)
 	host_check(h);
 }
 
+/* The table that maps @gva goes unsync, by a store at OTHER + 0x1000. Returns its gfn. */
+static uint64_t unsync_table_of(struct host *h, umbra_gva gva, umbra_gva writable_at)
+{
+	uint64_t gfn = host_gpa(h, host_gpte(h, h->root, gva, 1)) >> 12;
+
+	h->vm->policy.oos = UMBRA_OOS_LEAF;
+	host_map(h, h->root, writable_at, 1, gpte_of(gfn, LEAF));
+	assert_int_equal(host_access(h, writable_at, X86_PF_W).outcome, UMBRA_RESUME);
+	assert_true(frame_of(h->vm, gfn)->shadows & FRAME_UNSYNC);
+	assert_true(sp(h, gva, 1)->listed);
+	return gfn;
+}
+
 static void i5_lets_an_unsync_table_differ_from_its_snapshot(void **state)
 {
 	struct host *h = *state;
 	uint64_t *gpte = host_gpte(h, h->root, GVA, 1);
 
-	host_map(h, h->root, OTHER + 0x1000, 1, gpte_of(host_gpa(h, gpte) >> 12, LEAF));
-	assert_int_equal(host_access(h, OTHER + 0x1000, X86_PF_W).outcome, UMBRA_RESUME);
+	unsync_table_of(h, GVA, OTHER + 0x1000);
 	*gpte = 0;
 	host_check(h);
 	ASSERT_BREAKS(h, 5, *snapshot(h, GVA, 1), *snapshot(h, GVA, 1) & ~X86_PTE_U);
+}
+
+static void i5_an_unsync_table_that_was_not_written_is_as_its_snapshot(void **state)
+{
+	struct host *h = *state;
+	uint64_t *gpte = host_gpte(h, h->root, GVA, 1);
+	uint64_t *window;
+
+	unsync_table_of(h, GVA, OTHER + 0x1000);
+	host_cr3(h, h->root);
+	window = spte(h, OTHER + 0x1000, 1);
+	assert_false(sp(h, GVA, 1)->written);
+	assert_false(*window & X86_PTE_D);
+	ASSERT_BREAKS(h, 5, *gpte, 0);
+	ASSERT_BREAKS(h, 5, *gpte, *gpte & ~X86_PTE_W);
+	/* Said to be written it may differ, whoever says it. */
+	*gpte = 0;
+	*window |= X86_PTE_D;
+	host_check(h);
+	*window &= ~X86_PTE_D;
+	sp(h, GVA, 1)->written = true;
+	host_check(h);
 }
 
 static void i6_entries_stand_only_for_accessed_and_dirty_guest_entries(void **state)
@@ -221,18 +256,70 @@ static void i6_entries_stand_only_for_accessed_and_dirty_guest_entries(void **st
 static void i7_unsync_tables_are_listed_and_counted(void **state)
 {
 	struct host *h = *state;
-	uint64_t *gpte = host_gpte(h, h->root, GVA, 1);
-	uint64_t table = host_gpa(h, gpte) >> 12;
-	struct frame *frame = frame_of(h->vm, table);
+	struct frame *frame = frame_of(h->vm, unsync_table_of(h, GVA, OTHER + 0x1000));
+	struct shadow_page *page = sp(h, GVA, 1), *root = sp(h, GVA, 4);
 
-	host_map(h, h->root, OTHER + 0x1000, 1, gpte_of(table, LEAF));
-	host_access(h, OTHER + 0x1000, X86_PF_W);
-	assert_int_equal(h->vm->n_unsync, 1);
-	ASSERT_BREAKS(h, 7, h->vm->n_unsync, 0);
-	ASSERT_BREAKS(h, 7, h->vm->unsync[0].gfn, table + 1);
-	ASSERT_BREAKS(h, 7, h->vm->unsync[0].gfn, ABSENT_GFN);
+	assert_int_equal(page->owner, h->vcpu->root);
+	ASSERT_BREAKS(h, 7, page->listed, false);
+	ASSERT_BREAKS(h, 7, sp(h, OTHER, 1)->listed, true);
+	ASSERT_BREAKS(h, 7, root->unsync[UNSYNC_LEAF].first, 0);
+	ASSERT_BREAKS(h, 7, root->unsync[UNSYNC_LEAF].last, 0);
+	ASSERT_BREAKS(h, 7, root->unsync[UNSYNC_UPPER].first, page_for(h, GVA, 1));
+	ASSERT_BREAKS(h, 7, h->vm->pages[0].unsync[UNSYNC_LEAF].first, page_for(h, GVA, 1));
+	ASSERT_BREAKS(h, 7, page->unsync_next, page_for(h, OTHER, 1));
+	ASSERT_BREAKS(h, 7, page->unsync_prev, page_for(h, OTHER, 1));
+	/* A ring. */
+	ASSERT_BREAKS(h, 7, page->unsync_next, page_for(h, GVA, 1));
+	ASSERT_BREAKS(h, 7, page->frame, frame + 1);
 	ASSERT_BREAKS(h, 7, frame->shadows, frame->shadows + 1);
+	ASSERT_BREAKS(h, 7, frame->shadows, FRAME_UNSYNC);
 	ASSERT_BREAKS(h, 7, frame_of(h->vm, DATA_GFN)->shadows, 1 | FRAME_UNSYNC);
+	ASSERT_BREAKS(h, 7, frame_of(h->vm, DATA_GFN)->shadows, FRAME_UNSYNC);
+	ASSERT_BREAKS(h, 7, slot_region(&h->vm->slots[0], 0)->n_tables, 0);
+}
+
+/* Two unsync tables, one of them listed twice: the numbers agree. */
+static void i7_each_unsync_table_is_listed_itself(void **state)
+{
+	struct host *h = *state;
+	struct unsync_list *list = &sp(h, GVA, 4)->unsync[UNSYNC_LEAF];
+	uint32_t first = page_for(h, GVA, 1), second = page_for(h, OTHER, 1);
+
+	unsync_table_of(h, GVA, OTHER + 0x1000);
+	unsync_table_of(h, OTHER, OTHER + 0x2000);
+	assert_int_equal(list->first, first);
+	assert_int_equal(list->last, second);
+	ASSERT_BREAKS(h, 7, list->first, second);
+	ASSERT_BREAKS(h, 7, list->last, first);
+	ASSERT_BREAKS(h, 7, h->vm->pages[second].unsync_next, first);
+}
+
+static void i7_what_is_reached_has_the_owner_of_what_leads_there(void **state)
+{
+	struct host *h = *state;
+	uint32_t root = h->vcpu->root, middle = page_for(h, GVA, 3), leaf = page_for(h, GVA, 1);
+
+	/* Shared may be said of what is not, but for what is above. */
+	h->vm->pages[leaf].owner = 0;
+	host_check(h);
+	h->vm->pages[leaf].owner = root;
+	ASSERT_BREAKS(h, 7, h->vm->pages[leaf].owner, middle);
+	ASSERT_BREAKS(h, 7, h->vm->pages[middle].owner, middle);
+	ASSERT_BREAKS(h, 7, h->vm->pages[middle].owner, 0);
+	ASSERT_BREAKS(h, 7, h->vm->pages[root].owner, middle);
+}
+
+static void i8_nothing_is_owed_and_no_time_is_to_come(void **state)
+{
+	struct host *h = *state;
+	uint64_t later = h->vm->clock + 1;
+
+	ASSERT_BREAKS(h, 8, h->vm->flush_all, true);
+	ASSERT_BREAKS(h, 8, h->vm->pages[0].lost, later);
+	ASSERT_BREAKS(h, 8, sp(h, GVA, 4)->lost, later);
+	ASSERT_BREAKS(h, 8, h->vcpu->tags[h->vcpu->tag].flushed, later);
+	ASSERT_BREAKS(h, 8, h->vcpu->tags[h->vcpu->tag].root, page_for(h, GVA, 3));
+	ASSERT_BREAKS(h, 8, h->vcpu->tag, h->vm->n_tags);
 }
 
 static void i9_no_page_is_lost_and_free_ones_are_empty(void **state)
@@ -261,13 +348,59 @@ static void audit_on_panics_with_the_verdict_at_the_next_event(void **state)
 	h->vm->n_free--;
 	/* Off: nobody looks. */
 	assert_int_equal(umbra_load_cr3(h->vcpu, h->root << 12, &out), UMBRA_RESUME);
-	h->vm->policy.audit = true;
+	h->vm->policy.audit = 1;
 	h->on_panic = &here;
 	if (!setjmp(here))
 		fail_msg("no panic, outcome %d", umbra_load_cr3(h->vcpu, h->root << 12, &out));
 	assert_non_null(strstr(h->panicked, "pages are lost"));
 	h->on_panic = NULL;
 	h->vm->n_free++;
+	host_check(h);
+}
+
+/* How many of @n events end in a panic. */
+static unsigned panics_in(struct host *h, unsigned n)
+{
+	volatile unsigned panics = 0;
+	struct umbra_exit out;
+	jmp_buf here;
+
+	for (volatile unsigned i = 0; i < n; i++) {
+		h->on_panic = &here;
+		if (setjmp(here))
+			panics++;
+		else
+			assert_int_equal(
+				umbra_load_cr3(h->vcpu, h->root << 12, &out), UMBRA_RESUME);
+	}
+	h->on_panic = NULL;
+	return panics;
+}
+
+static void audit_n_looks_after_every_nth_event(void **state)
+{
+	struct host *h = *state;
+	uint64_t audits = umbra_stats(h->vm)->audits;
+
+	h->vm->policy.audit = 5;
+	h->vm->n_free--;
+	assert_int_equal(panics_in(h, 50), 10);
+	h->vm->n_free++;
+	assert_int_equal(umbra_stats(h->vm)->audits - audits, 10);
+}
+
+/* What free pages hold is looked at by one of sixteen audits after events, and by every
+ * umbra_audit(). */
+static void free_pages_are_looked_at_in_turns(void **state)
+{
+	struct host *h = *state;
+	uint32_t free = h->vm->free_list;
+
+	h->vm->policy.audit = 1;
+	h->vm->tables[free][17] = 1;
+	assert_int_equal(panics_in(h, 32), 2);
+	assert_broken(h, 9);
+	h->vm->tables[free][17] = 0;
 	host_check(h);
 }
 
@@ -313,10 +446,16 @@ int main(void)
 		T(i4_links_parents_and_counts_agree),
 		T(i5_entries_grant_no_more_than_the_guest),
 		T(i5_lets_an_unsync_table_differ_from_its_snapshot),
+		T(i5_an_unsync_table_that_was_not_written_is_as_its_snapshot),
 		T(i6_entries_stand_only_for_accessed_and_dirty_guest_entries),
 		T(i7_unsync_tables_are_listed_and_counted),
+		T(i7_each_unsync_table_is_listed_itself),
+		T(i7_what_is_reached_has_the_owner_of_what_leads_there),
+		T(i8_nothing_is_owed_and_no_time_is_to_come),
 		T(i9_no_page_is_lost_and_free_ones_are_empty),
 		T(audit_on_panics_with_the_verdict_at_the_next_event),
+		T(audit_n_looks_after_every_nth_event),
+		T(free_pages_are_looked_at_in_turns),
 		T(assertions_are_on_in_these_tests),
 		T(the_sentence_stays_in_its_room),
 #undef T

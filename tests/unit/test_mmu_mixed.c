@@ -240,7 +240,10 @@ static void stores_of_the_guest_are_seen_by_every_shadow_after_a_flush(void **st
 			for (unsigned i = 0; i < 4; i++)
 				compare_at(&v, view, stores[i].offset);
 		}
-		assert_int_equal(unsync > 50, oos != UMBRA_OOS_OFF);
+		/* With oos=leaf only until it is protected for the first time: then it is a table
+		 * above the last level too. */
+		assert_true(unsync >= (oos == UMBRA_OOS_ALL ? 100 : oos == UMBRA_OOS_LEAF));
+		assert_true(unsync < 50 || oos == UMBRA_OOS_ALL);
 		host_free(v.h);
 	}
 }

@@ -18,7 +18,8 @@ static bool same(const struct umbra_policy *a, const struct umbra_policy *b)
 {
 	return a->cache == b->cache && a->large == b->large && a->emulate == b->emulate &&
 	       a->oos == b->oos && a->sticky == b->sticky && a->prefetch == b->prefetch &&
-	       a->pool == b->pool && a->replace == b->replace && a->audit == b->audit;
+	       a->pool == b->pool && a->replace == b->replace && a->audit == b->audit &&
+	       a->snapshot == b->snapshot && a->elide == b->elide;
 }
 
 static const struct umbra_policy base = {
@@ -50,7 +51,15 @@ static void each_key_sets_its_field_and_no_other(void **state)
 		CASE("cache=on", cache, true),
 		CASE("large=off", large, false),
 		CASE("emulate=off", emulate, false),
-		CASE("audit=on", audit, true),
+		CASE("snapshot=on", snapshot, true),
+		CASE("elide=on", elide, true),
+		CASE("elide=on,elide=off", elide, false),
+		CASE("audit=on", audit, 1),
+		CASE("audit=off", audit, 0),
+		CASE("audit=0", audit, 0),
+		CASE("audit=1", audit, 1),
+		CASE("audit=1000000", audit, 1000000),
+		CASE("audit=7,audit=off", audit, 0),
 		CASE("oos=off", oos, UMBRA_OOS_OFF),
 		CASE("oos=leaf", oos, UMBRA_OOS_LEAF),
 		CASE("oos=all", oos, UMBRA_OOS_ALL),
@@ -110,6 +119,10 @@ static void a_refused_text_names_the_key_and_changes_nothing(void **state)
 		/* 2^32 and 2^64 + 1 do not wrap into range. */
 		{"sticky=4294967296", "sticky", "N"},
 		{"sticky=18446744073709551617", "sticky", "N"},
+		{"audit=1000001", "audit", "off|on|N"},
+		{"audit=", "audit", "off|on|N"},
+		{"audit=onn", "audit", "off|on|N"},
+		{"audit=-1", "audit", "off|on|N"},
 		{"prefetch=3", "prefetch", "power of two"},
 		{"prefetch=1024", "prefetch", "power of two"},
 		{"pool=63", "pool", "N"},
@@ -183,7 +196,7 @@ static void every_help_line_names_a_key_and_its_true_default(void **state)
 		assert_int_equal(umbra_policy_parse(&policy, text, why, sizeof(why)), UMBRA_OK);
 		assert_true(same(&policy, &umbra_policy_default));
 	}
-	assert_int_equal(n_keys, 9);
+	assert_int_equal(n_keys, 11);
 	assert_null(umbra_policy_help(n_keys + 1));
 	assert_null(umbra_policy_help(~0u));
 }

@@ -63,7 +63,7 @@ static void what_is_removed_in_any_order_leaves_the_rest(void **state)
 static void a_leaf_and_its_record_come_and_go_together(void **state)
 {
 	struct host *h = *state;
-	uint32_t page = page_create(h->vm, DATA_GFN, 1 | ROLE_DIRECT | ROLE_ACC_W);
+	uint32_t page = page_create(h->vm, DATA_GFN, 1 | ROLE_DIRECT | ROLE_ACC_W, 0);
 	uint64_t spte = (RAM_HFN + DATA_GFN + 5) << X86_PAGE_SHIFT | GPTE_RW;
 	struct frame *frame = frame_of(h->vm, DATA_GFN + 5);
 
@@ -88,8 +88,8 @@ static void a_leaf_and_its_record_come_and_go_together(void **state)
 static void a_link_is_recorded_with_its_child(void **state)
 {
 	struct host *h = *state;
-	uint32_t parent = page_create(h->vm, DATA_GFN, 2 | ROLE_DIRECT | ROLE_ACC_W);
-	uint32_t child = page_create(h->vm, DATA_GFN, 1 | ROLE_DIRECT | ROLE_ACC_W);
+	uint32_t parent = page_create(h->vm, DATA_GFN, 2 | ROLE_DIRECT | ROLE_ACC_W, 0);
+	uint32_t child = page_create(h->vm, DATA_GFN, 1 | ROLE_DIRECT | ROLE_ACC_W, parent);
 
 	set_link(h->vm, parent, 0, child, X86_PTE_W | X86_PTE_U);
 	assert_int_equal(h->vm->pages[child].parents, ref_make(parent, 0));

@@ -14,18 +14,29 @@
 #define WINDOW 0x7f0000000000ull /* gva of frame n is WINDOW + n pages */
 #define LEAF   (GPTE_RW | GPTE_AD)
 
-static struct host *new_host(enum umbra_oos oos, unsigned sticky)
+static struct host *new_host_pool(enum umbra_oos oos, unsigned sticky, unsigned pool_pages)
 {
 	struct umbra_policy policy = host_plain_policy();
 	struct host *h;
 
 	policy.oos = oos;
 	policy.sticky = sticky;
-	h = host_new_policy(&policy);
+	h = host_new(&(struct host_config){.policy = policy, .pool_pages = pool_pages});
 	for (uint64_t gfn = 0; gfn < DATA_GFN; gfn += 512)
 		host_map(h, h->root, WINDOW + gfn * 4096, 2, gpte_of(gfn, LEAF | X86_PTE_PS));
 	host_start(h, h->root);
 	return h;
+}
+
+static struct host *new_host(enum umbra_oos oos, unsigned sticky)
+{
+	return new_host_pool(oos, sticky, 0);
+}
+
+static int setup_large_pool(void **state)
+{
+	*state = new_host_pool(UMBRA_OOS_LEAF, 100, 1024);
+	return 0;
 }
 
 static int setup_leaf(void **state)
@@ -80,18 +91,17 @@ static uint64_t table_of(struct host *h, const uint64_t *entry)
 
 /* ---- going out of sync ---- */
 
-static void a_last_level_table_is_written_without_exits_after_the_first(void **state)
+static void a_new_table_is_written_without_exits(void **state)
 {
 	struct host *h = *state;
 	uint64_t *entry = used_page(h, h->root, GVA, 0);
-	uint64_t table = table_of(h, entry);
 
-	assert_false(host_is_unsync(h, table));
-	assert_int_equal(guest_sets(h, entry, gpte_of(DATA_GFN + 1, LEAF)).outcome, UMBRA_RESUME);
-	assert_true(host_is_unsync(h, table));
-	for (unsigned i = 1; i < ENTRIES; i++)
-		assert_int_equal(guest_sets(h, entry + i, gpte_of(DATA_GFN + i, LEAF)).faults, 0);
-	assert_int_equal(umbra_stats(h->vm)->mmu_unsync, 1);
+	assert_true(host_is_unsync(h, table_of(h, entry)));
+	/* The window may be new to the tree. */
+	assert_true(host_access(h, window(h, entry), 0).faults <= 1);
+	for (unsigned i = 0; i < ENTRIES; i++)
+		assert_int_equal(guest_sets(h, entry + i, gpte_of(DATA_GFN + 1 + i, LEAF)).faults, 0);
+	assert_int_equal(umbra_stats(h->vm)->mmu_unsync, 0);
 	/* The access that is mapped still goes where it went: the guest owes an invalidation. */
 	assert_int_equal(host_read_gfn(h, GVA), DATA_GFN);
 }
@@ -374,7 +384,30 @@ static void a_table_that_is_written_between_flushes_is_not(void **state)
 		host_cr3(h, h->root);
 		assert_int_equal(host_read_gfn(h, GVA), DATA_GFN + i);
 	}
+	assert_int_equal(umbra_stats(h->vm)->mmu_unsync, 0);
+	host_free(h);
+}
+
+static void a_protected_table_is_written_without_exits_after_the_first(void **state)
+{
+	struct host *h = new_host(UMBRA_OOS_LEAF, 0);
+	uint64_t *entry = used_page(h, h->root, GVA, 0);
+	uint64_t table = table_of(h, entry);
+
+	(void)state;
+	for (unsigned i = 0; i < 2; i++)
+		host_cr3(h, h->root);
+	assert_false(host_is_unsync(h, table));
+	for (unsigned i = 0; i < ENTRIES; i++) {
+		struct host_result result = guest_sets(h, entry + i, gpte_of(DATA_GFN + 1 + i, LEAF));
+
+		assert_int_equal(result.outcome, UMBRA_RESUME);
+		assert_int_equal(result.faults, i == 0);
+	}
+	assert_true(host_is_unsync(h, table));
 	assert_int_equal(umbra_stats(h->vm)->mmu_unsync, 1);
+	/* The access that is mapped still goes where it went: the guest owes an invalidation. */
+	assert_int_equal(host_read_gfn(h, GVA), DATA_GFN);
 	host_free(h);
 }
 
@@ -391,36 +424,6 @@ static void only_flushes_in_a_row_count(void **state)
 		host_cr3(h, h->root);
 		assert_int_equal(guest_sets(h, entry, gpte_of(DATA_GFN + i, LEAF)).faults, 0);
 	}
-	host_free(h);
-}
-
-/* More tables than can be unsync at a time: each write is seen at the next flush all the same. */
-static void as_many_tables_as_one_likes_can_be_written(void **state)
-{
-	enum { N = UNSYNC_MAX + 20 };
-	struct umbra_policy policy = host_plain_policy();
-	struct host *h;
-
-	(void)state;
-	policy.oos = UMBRA_OOS_LEAF;
-	policy.sticky = 100;
-	h = host_new(&(struct host_config){.policy = policy, .pool_pages = 256});
-	for (uint64_t gfn = 0; gfn < DATA_GFN; gfn += 512)
-		host_map(h, h->root, WINDOW + gfn * 4096, 2, gpte_of(gfn, LEAF | X86_PTE_PS));
-	host_start(h, h->root);
-	for (unsigned i = 0; i < N; i++)
-		used_page(h, h->root, GVA + i * 0x200000ull, i);
-	for (unsigned i = 0; i < N; i++) {
-		uint64_t *entry = host_gpte(h, h->root, GVA + i * 0x200000ull, 1);
-
-		assert_int_equal(guest_sets(h, entry, gpte_of(DATA_GFN + 200 + i, LEAF)).outcome,
-			UMBRA_RESUME);
-		assert_true(h->vm->n_unsync <= UNSYNC_MAX);
-	}
-	assert_int_equal(h->vm->n_unsync, UNSYNC_MAX);
-	host_cr3(h, h->root);
-	for (unsigned i = 0; i < N; i++)
-		assert_int_equal(host_read_gfn(h, GVA + i * 0x200000ull), DATA_GFN + 200 + i);
 	host_free(h);
 }
 
@@ -470,20 +473,21 @@ static void a_link_that_only_lost_its_a_keeps_what_is_below(void **state)
 	assert_int_equal(umbra_stats(h->vm)->mmu_shadow_created, created);
 }
 
-/* More links cut at once than are noted: none of it is an error, and nothing stays linked. */
-static void more_tables_than_are_noted_can_lose_their_links_at_once(void **state)
+/* All the links that a table has, cut at once. */
+static void all_tables_below_another_can_go_at_once(void **state)
 {
-	enum { N = ORPHANS_MAX + 8 };
+	static const uint64_t zeros[ENTRIES];
 	struct host *h = *state;
+	unsigned n_pages = (unsigned)umbra_stats(h->vm)->shadow_pages;
 	uint64_t *above;
-	uint64_t zeros[N] = {0};
 
-	for (unsigned i = 0; i < N; i++)
+	for (unsigned i = 0; i < ENTRIES; i++)
 		used_page(h, h->root, GVA + i * 0x200000ull, i);
+	assert_true(umbra_stats(h->vm)->shadow_pages >= n_pages + ENTRIES);
 	above = host_gpte(h, h->root, GVA, 2);
-	assert_true(umbra_guest_write(h->vcpu, host_gpa(h, above), zeros, sizeof(zeros)));
-	host_check(h);
-	for (unsigned i = 0; i < N; i++)
+	host_write(h, host_gpa(h, above), zeros, sizeof(zeros));
+	assert_true(umbra_stats(h->vm)->shadow_pages <= n_pages + 2);
+	for (unsigned i = 0; i < ENTRIES; i++)
 		assert_int_equal(host_access(h, GVA + i * 0x200000ull, 0).outcome, UMBRA_INJECT);
 }
 
@@ -497,12 +501,12 @@ static void an_unsync_table_can_go_and_come_back(void **state)
 
 	for (unsigned i = 0; i < 5; i++) {
 		guest_sets(h, entry, gpte_of(DATA_GFN + i, LEAF));
-		assert_int_equal(h->vm->n_unsync, 1);
+		assert_int_equal(host_n_unsync(h), 1);
 		host_write_word(h, host_gpa(h, above), 0);
-		assert_int_equal(h->vm->n_unsync, 0);
+		assert_int_equal(host_n_unsync(h), 0);
 		host_write_word(h, host_gpa(h, above), link);
 		assert_int_equal(host_read_gfn(h, GVA), DATA_GFN + i);
-		assert_false(host_is_unsync(h, table_of(h, entry)));
+		assert_true(host_is_unsync(h, table_of(h, entry)));
 	}
 }
 
@@ -511,7 +515,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 #define LEAF_T(name) cmocka_unit_test_setup_teardown(name, setup_leaf, host_teardown)
 #define ALL_T(name)  cmocka_unit_test_setup_teardown(name, setup_all, host_teardown)
-		LEAF_T(a_last_level_table_is_written_without_exits_after_the_first),
+		LEAF_T(a_new_table_is_written_without_exits),
 		cmocka_unit_test(only_the_policys_levels_go_out_of_sync),
 		cmocka_unit_test(each_kind_of_change_is_seen_after_a_cr3_load),
 		LEAF_T(an_accessed_bit_scan_finds_what_was_accessed_since),
@@ -526,12 +530,13 @@ int main(void)
 		LEAF_T(an_invlpg_before_its_path_is_linked_is_not_lost),
 		cmocka_unit_test(a_table_that_stays_unchanged_is_protected_again),
 		cmocka_unit_test(a_table_that_is_written_between_flushes_is_not),
+		cmocka_unit_test(a_protected_table_is_written_without_exits_after_the_first),
 		cmocka_unit_test(only_flushes_in_a_row_count),
-		cmocka_unit_test(as_many_tables_as_one_likes_can_be_written),
 		LEAF_T(a_table_that_loses_its_last_link_is_forgotten),
 		LEAF_T(a_table_that_keeps_a_link_is_not_forgotten),
 		LEAF_T(a_link_that_only_lost_its_a_keeps_what_is_below),
-		LEAF_T(more_tables_than_are_noted_can_lose_their_links_at_once),
+		cmocka_unit_test_setup_teardown(
+			all_tables_below_another_can_go_at_once, setup_large_pool, host_teardown),
 		LEAF_T(an_unsync_table_can_go_and_come_back),
 #undef LEAF_T
 #undef ALL_T
