@@ -49,6 +49,7 @@ help:
 	@echo 'make test       run every test'
 	@echo 'make guests     also the 32-bit guests: umbra run --kernel i686-pae, or i686; memtest86+'
 	@echo 'make test-guests  boot kernels of every paging mode, under all kinds of paging'
+	@echo 'make test-stress  Linux under load for ten minutes, audited (STRESS_SECONDS, STRESS_POLICY)'
 	@echo 'make fuzz       look for new inputs that break the lab (FUZZ_SECONDS)'
 	@echo 'make test-bochs task switches, on Bochs'
 	@echo 'make install    install the library and the command (PREFIX, DESTDIR)'

@@ -1,4 +1,5 @@
-# What runs inside the guest: Debian's kernel, and an initrd with busybox, our init and mmubench.
+# What runs inside the guest: Debian's kernel, and an initrd with busybox, our init, mmubench and
+# stress.
 # To use another kernel or busybox put it at $(GUEST)/vmlinuz or $(GUEST)/busybox.
 
 GUEST := $(B)/guest
@@ -21,14 +22,25 @@ GUEST_BENCH_SRC := \
 	guest/ops_fault.c \
 	guest/ops_scan.c \
 	guest/ops_map.c
+GUEST_STRESS_SRC := \
+	guest/stress.c \
+	guest/stress_arena.c \
+	guest/stress_arena_ops.c \
+	guest/stress_fault.c \
+	guest/stress_kernel.c \
+	guest/stress_process.c \
+	guest/stress_scan.c \
+	guest/stress_shared.c \
+	guest/stress_tools.c
 
 GUEST_INIT_OBJ  := $(GUEST_INIT_SRC:%.c=$(B)/%.o)
 GUEST_BENCH_OBJ := $(GUEST_BENCH_SRC:%.c=$(B)/%.o)
-GUEST_BIN := $(GUEST)/mmubench $(GUEST)/exit0 guest/demo
+GUEST_STRESS_OBJ := $(GUEST_STRESS_SRC:%.c=$(B)/%.o)
+GUEST_BIN := $(GUEST)/mmubench $(GUEST)/exit0 $(GUEST)/stress guest/demo
 
 ALL += $(GUEST)/vmlinuz $(GUEST)/initrd.cpio.gz
 
-$(GUEST_INIT_OBJ) $(GUEST_BENCH_OBJ): $(B)/%.o: %.c guest/guest.mk | $(B)/.deps
+$(GUEST_INIT_OBJ) $(GUEST_BENCH_OBJ) $(GUEST_STRESS_OBJ): $(B)/%.o: %.c guest/guest.mk | $(B)/.deps
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) $(GUEST_CFLAGS) -MMD -MP -c -o $@ $<
 
@@ -36,6 +48,9 @@ $(GUEST)/init: $(GUEST_INIT_OBJ)
 	$(CC) $(GUEST_CFLAGS) -o $@ $^
 
 $(GUEST)/mmubench: $(GUEST_BENCH_OBJ)
+	$(CC) $(GUEST_CFLAGS) -o $@ $^
+
+$(GUEST)/stress: $(GUEST_STRESS_OBJ)
 	$(CC) $(GUEST_CFLAGS) -o $@ $^
 
 $(GUEST)/exit0: guest/exit0.c guest/guest.mk | $(B)/.deps
@@ -50,9 +65,16 @@ $(GUEST)/busybox: | $(B)/.deps $(GUEST)/vmlinuz
 	@scripts/fetch-deb busybox-static ./bin/busybox $@ $(B)/debs
 	@chmod 755 $@
 
+# Modules of that kernel, for the tests with stress.
+GUEST_MODULES := $(GUEST)/modules/.made
+$(GUEST_MODULES): $(GUEST)/vmlinuz scripts/kernel-release | $(GUEST)/busybox
+	@scripts/fetch-deb linux-image-$$(scripts/kernel-release $<) \
+		'*/crc7.ko */crc-itu-t.ko */zsmalloc.ko */lzo-rle.ko */zram.ko' $(@D)/ $(B)/debs
+	@: > $@
+
 $(GUEST)/initrd.cpio.gz: scripts/make-initrd $(GUEST)/busybox $(GUEST)/init $(GUEST_BIN)
 	@echo "  INITRD  $@"
 	@scripts/make-initrd $@ $(GUEST)/busybox $(GUEST)/busybox $(GUEST)/init $(GUEST_BIN)
 
--include $(GUEST_INIT_OBJ:.o=.d) $(GUEST_BENCH_OBJ:.o=.d)
+-include $(GUEST_INIT_OBJ:.o=.d) $(GUEST_BENCH_OBJ:.o=.d) $(GUEST_STRESS_OBJ:.o=.d)
 include guest/i686.mk

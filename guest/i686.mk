@@ -6,7 +6,8 @@ GUEST_I686_CC  := $(CC) -m32
 
 GUEST_I686_INIT_OBJ  := $(GUEST_INIT_SRC:guest/%.c=$(GUEST_I686_DIR)/%.o)
 GUEST_I686_BENCH_OBJ := $(GUEST_BENCH_SRC:guest/%.c=$(GUEST_I686_DIR)/%.o)
-GUEST_I686_BIN := $(GUEST_I686_DIR)/mmubench $(GUEST_I686_DIR)/exit0 guest/demo
+GUEST_I686_STRESS_OBJ := $(GUEST_STRESS_SRC:guest/%.c=$(GUEST_I686_DIR)/%.o)
+GUEST_I686_BIN := $(addprefix $(GUEST_I686_DIR)/,mmubench exit0 stress) guest/demo
 
 GUESTS := $(addprefix $(GUEST)/,vmlinuz-i686-pae vmlinuz-i686 initrd-i686.cpio.gz \
 	bootclock-i686 memtest86+x64.bin memtest86+ia32.bin)
@@ -19,7 +20,7 @@ $(B)/.deps-guests: scripts/deps | $(B)/.deps
 	@scripts/deps guests
 	@: > $@
 
-$(GUEST_I686_INIT_OBJ) $(GUEST_I686_BENCH_OBJ): $(GUEST_I686_DIR)/%.o: guest/%.c guest/i686.mk \
+$(GUEST_I686_INIT_OBJ) $(GUEST_I686_BENCH_OBJ) $(GUEST_I686_STRESS_OBJ): $(GUEST_I686_DIR)/%.o: guest/%.c guest/i686.mk \
 		| $(B)/.deps-guests
 	@mkdir -p $(@D)
 	$(GUEST_I686_CC) $(CPPFLAGS) $(GUEST_CFLAGS) -MMD -MP -c -o $@ $<
@@ -28,6 +29,9 @@ $(GUEST_I686_DIR)/init: $(GUEST_I686_INIT_OBJ)
 	$(GUEST_I686_CC) $(GUEST_CFLAGS) -o $@ $^
 
 $(GUEST_I686_DIR)/mmubench: $(GUEST_I686_BENCH_OBJ)
+	$(GUEST_I686_CC) $(GUEST_CFLAGS) -o $@ $^
+
+$(GUEST_I686_DIR)/stress: $(GUEST_I686_STRESS_OBJ)
 	$(GUEST_I686_CC) $(GUEST_CFLAGS) -o $@ $^
 
 $(GUEST_I686_DIR)/exit0: guest/exit0.c guest/i686.mk | $(B)/.deps-guests
@@ -57,4 +61,5 @@ $(GUEST)/initrd-i686.cpio.gz: scripts/make-initrd $(GUEST)/busybox $(GUEST_I686_
 	@scripts/make-initrd $@ $(GUEST)/busybox $(GUEST_I686_DIR)/busybox $(GUEST_I686_DIR)/init \
 		$(GUEST_I686_BIN)
 
--include $(GUEST_I686_INIT_OBJ:.o=.d) $(GUEST_I686_BENCH_OBJ:.o=.d)
+-include $(GUEST_I686_INIT_OBJ:.o=.d) $(GUEST_I686_BENCH_OBJ:.o=.d) \
+	$(GUEST_I686_STRESS_OBJ:.o=.d)

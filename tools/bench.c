@@ -22,8 +22,7 @@ struct bench {
 	const char *against_path;
 	unsigned n_repeat;
 
-	bool chosen[BENCH_ROWS]; /* by enum paging */
-	char *guest_ops;         /* without BENCH_BOOT_OP; NULL: all */
+	char *guest_ops; /* without BENCH_BOOT_OP; NULL: all */
 	bool only_boot;
 	bool with_boot;
 	FILE *json;
@@ -40,7 +39,8 @@ static const struct option_row bench_options[] = {
 		.kind = OPTION_TEXT,
 		.offset = offsetof(struct bench, rows),
 		.argument = "A,B,...",
-		.help = "rows (default none,npt,shadow)"},
+		.help = "rows (default none,npt,shadow); shadow:K=V+K=V, as often as you like, is\n"
+			"shadow with these keys added to --policy"},
 	{.name = "repeat",
 		.kind = OPTION_NUMBER,
 		.offset = offsetof(struct bench, n_repeat),
@@ -82,30 +82,6 @@ static void print_help(const struct option_table *tables)
 	     "where there is none); the other rows are measured all the same.");
 }
 
-static bool choose_rows(struct bench *bench)
-{
-	const char *at = bench->rows;
-
-	while (*at) {
-		size_t n_bytes = strcspn(at, ",");
-		unsigned row = 0;
-
-		while (row < BENCH_ROWS && (strlen(paging_names[row]) != n_bytes ||
-						   memcmp(paging_names[row], at, n_bytes) != 0))
-			row++;
-		if (row == BENCH_ROWS) {
-			say_error(
-				"--rows %s: there is no row \"%.*s\"; give some of none,npt,shadow",
-				bench->rows, (int)n_bytes, at);
-			return false;
-		}
-		bench->chosen[row] = true;
-		at += n_bytes;
-		at += *at == ',';
-	}
-	return true;
-}
-
 /* BENCH_BOOT_OP is ours, the rest the guest's. */
 static void choose_ops(struct bench *bench)
 {
@@ -134,23 +110,25 @@ static void choose_ops(struct bench *bench)
 }
 
 /* Boots the row as often as asked for; ends at the first boot that fails. */
-static int measure_row(struct bench *bench, struct bench_results *results, unsigned row)
+static int measure_row(struct bench *bench, struct bench_results *results, size_t number)
 {
+	const struct bench_row *row = &results->rows.row[number];
 	struct machine_config config = bench->config;
-	char *log = config.log ? make_text("%s.%s", config.log, paging_names[row]) : NULL;
+	char *log = config.log ? make_text("%s.%s", config.log, row->name) : NULL;
 	int code = EXIT_OK;
 
-	config.paging = row;
-	config.marks = row != PAGING_NONE;
+	config.paging = row->paging;
+	config.policy = row->policy;
+	config.marks = row->paging != PAGING_NONE;
 	config.log = log;
 	for (unsigned i = 0; i < bench->n_repeat && code == EXIT_OK; i++) {
-		char *label = bench->n_repeat == 1 ? copy_text(paging_names[row])
-						   : make_text("%s %u/%u", paging_names[row], i + 1,
-							     bench->n_repeat);
-		struct bench_boot boot = {
-			&config, bench->guest_ops, bench->only_boot, bench->with_boot, label};
+		char *label = bench->n_repeat == 1
+				      ? copy_text(row->name)
+				      : make_text("%s %u/%u", row->name, i + 1, bench->n_repeat);
+		struct bench_boot boot = {&config, number, bench->guest_ops, bench->only_boot,
+			bench->with_boot, label};
 
-		code = bench_row(results, &boot);
+		code = bench_boot(results, &boot);
 		if (code != EXIT_OK)
 			say_error("row %s failed (code %d)", label, code);
 		free(label);
@@ -159,56 +137,50 @@ static int measure_row(struct bench *bench, struct bench_results *results, unsig
 	return code;
 }
 
-static int measure(struct bench *bench)
+static int measure_rows(struct bench *bench, struct bench_results *results)
 {
-	struct bench_results results = {0};
 	int first_failure = EXIT_OK;
 
-	if (bench->against_path)
-		first_failure = bench_load_against(&results, bench->against_path);
-	if (first_failure != EXIT_OK) {
-		bench_free(&results);
-		return first_failure;
-	}
-	for (unsigned i = 0; i < BENCH_ROWS && first_failure < EXIT_BY_SIGNAL; i++) {
-		unsigned row = bench_row_order[i];
-		int code = bench->chosen[row] ? measure_row(bench, &results, row) : EXIT_OK;
+	for (size_t i = 0; i < results->rows.n && first_failure < EXIT_BY_SIGNAL; i++) {
+		int code = measure_row(bench, results, i);
 
 		if (first_failure == EXIT_OK || code >= EXIT_BY_SIGNAL)
 			first_failure = code;
 	}
-	bench_reduce(&results);
-	bench_print(stdout, &results, bench->chosen);
+	bench_reduce(results);
+	bench_print(stdout, results);
 	if (bench->json) {
-		int code = bench_write(bench->json, &results, &bench->config);
+		int code = bench_write(bench->json, results, &bench->config);
 
 		if (first_failure == EXIT_OK)
 			first_failure = code;
 	}
-	bench_free(&results);
 	return first_failure;
 }
 
 static int check_and_measure(struct bench *bench)
 {
+	struct bench_results results = {0};
 	int code = config_check(&bench->config);
 
-	if (code != EXIT_OK)
-		return code;
-	if (!choose_rows(bench))
-		return EXIT_USAGE;
+	if (code == EXIT_OK)
+		code = bench_rows_parse(&results.rows, bench->rows, bench->config.policy);
 	choose_ops(bench);
-	if (bench->json_path) {
+	if (code == EXIT_OK && bench->json_path) {
 		bench->json = fopen(bench->json_path, "we");
 		if (!bench->json) {
 			say_error("cannot write %s (%s); give another file with --json",
 				bench->json_path, strerror(errno));
-			return EXIT_CANNOT_WRITE;
+			code = EXIT_CANNOT_WRITE;
 		}
 	}
-	code = measure(bench);
+	if (code == EXIT_OK && bench->against_path)
+		code = bench_load_against(&results, bench->against_path);
+	if (code == EXIT_OK)
+		code = measure_rows(bench, &results);
 	if (bench->json)
 		fclose(bench->json);
+	bench_free(&results);
 	free(bench->guest_ops);
 	return code;
 }

@@ -15,14 +15,23 @@
 
 #define BENCH_NAME_BYTES 64u
 
-/* The rows (enum paging) from native upwards. */
-#define BENCH_ROWS 3u
-extern const unsigned bench_row_order[BENCH_ROWS];
+/* A machine that is measured: under some paging, and some policy. */
+struct bench_row {
+	char *name; /* as with --rows: "none", "shadow:oos=off+prefetch=0" */
+	unsigned paging;
+	char *policy;
+};
+
+/* From native upwards; of the same paging as the user has them. */
+struct bench_rows {
+	struct bench_row *row;
+	size_t n;
+};
 
 /* One operation in one row: medians over the boots of that row once bench_reduce() was called. */
 struct bench_cell {
 	char op[BENCH_NAME_BYTES];
-	unsigned row;   /* enum paging */
+	size_t row;
 	char clock[16]; /* "instructions" or "ns" */
 	double *values; /* per operation, one a boot */
 	size_t n_values;
@@ -33,6 +42,7 @@ struct bench_cell {
 };
 
 struct bench_results {
+	struct bench_rows rows;
 	struct bench_cell **cells; /* in order of first measurement */
 	size_t n_cells;
 	char qemu_version[32];
@@ -44,25 +54,34 @@ struct bench_results {
 
 /* What one boot is to measure. */
 struct bench_boot {
-	const struct machine_config *config; /* paging is the row */
-	const char *ops;                     /* for mmubench, "a,b"; NULL: all it has */
-	bool only_boot;                      /* do not run mmubench at all */
+	const struct machine_config *config; /* of the row */
+	size_t row;
+	const char *ops; /* for mmubench, "a,b"; NULL: all it has */
+	bool only_boot;  /* do not run mmubench at all */
 	bool with_boot;
 	const char *label; /* for progress: "shadow", "shadow 2/3" */
 };
+
+/*
+ * Add the rows of @text to @rows, which are empty: names divided by commas, after a colon policy
+ * keys divided by "+", which are added to @common_policy. Returns EXIT_OK, or EXIT_USAGE after
+ * saying why.
+ */
+int bench_rows_parse(struct bench_rows *rows, const char *text, const char *common_policy);
+void bench_rows_free(struct bench_rows *rows);
 
 /*
  * Boot once and add what was measured to @results. Progress and errors go to standard error.
  * Returns EXIT_OK or the code of what went wrong, after saying it; what was measured before that is
  * kept.
  */
-int bench_row(struct bench_results *results, const struct bench_boot *boot);
+int bench_boot(struct bench_results *results, const struct bench_boot *boot);
 
 /* The cell of @op in @row, made if it is not there. Never NULL. */
-struct bench_cell *bench_cell(struct bench_results *results, const char *op, unsigned row);
+struct bench_cell *bench_cell(struct bench_results *results, const char *op, size_t row);
 /* NULL if that was not measured. */
 const struct bench_cell *bench_find(
-	const struct bench_results *results, const char *op, unsigned row);
+	const struct bench_results *results, const char *op, size_t row);
 /* @clock as "instructions". */
 void bench_add_value(struct bench_cell *cell, double value, const char *clock);
 /* Exits that one boot counted for one operation, divided by @n_ops; @counts: kind: number, borrows.
@@ -70,6 +89,7 @@ void bench_add_value(struct bench_cell *cell, double value, const char *clock);
 void bench_add_exits(struct bench_cell *cell, const json_t *counts, double n_ops);
 /* Make the medians of every cell. */
 void bench_reduce(struct bench_results *results);
+/* Its rows too. */
 void bench_free(struct bench_results *results);
 
 /* Value / value in row none of the same operation; 0 if there is none. */
@@ -78,11 +98,12 @@ double bench_ratio(const struct bench_results *results, const struct bench_cell 
 /* Use the results in file @path, from another run's bench_write(), for bench_against().
  * Returns EXIT_OK, or EXIT_NO_FILE or EXIT_BAD_FILE after saying why. */
 int bench_load_against(struct bench_results *results, const char *path);
-/* bench_ratio() / that of the same operation and row in the other run; 0 if there is no such. */
+/* bench_ratio() / that of the same operation and name of row in the other run; 0 if there is no
+ * such. */
 double bench_against(const struct bench_results *results, const struct bench_cell *cell);
 
-/* The table, a line an operation. @rows: which rows, in order, 0/1 by enum paging. */
-void bench_print(FILE *to, const struct bench_results *results, const bool *rows);
+/* The table, a line an operation. */
+void bench_print(FILE *to, const struct bench_results *results);
 /* {"machine":{...},"results":[...]}. Returns EXIT_OK, or EXIT_CANNOT_WRITE after saying why. */
 int bench_write(FILE *to, const struct bench_results *results, const struct machine_config *config);
 

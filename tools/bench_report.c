@@ -10,6 +10,7 @@
 #include <string.h>
 
 #define SHOWN_KINDS 4u
+#define VALUE_WIDTH 10
 
 static const struct bench_cell *any_cell(const struct bench_results *results, const char *op)
 {
@@ -61,21 +62,38 @@ static void print_kinds(FILE *to, const struct bench_cell *cell)
 	}
 }
 
-static void print_header(FILE *to, const struct bench_results *results, const bool *rows)
+/* The row whose exits are shown by kind: the first with shadow paging, else the last. */
+static size_t kinds_row(const struct bench_rows *rows)
 {
+	size_t i = 0;
+
+	while (i + 1 < rows->n && rows->row[i].paging != PAGING_SHADOW)
+		i++;
+	return i;
+}
+
+static int value_width(const struct bench_row *row)
+{
+	int n = (int)strlen(row->name);
+
+	return n > VALUE_WIDTH ? n : VALUE_WIDTH;
+}
+
+static void print_header(FILE *to, const struct bench_results *results)
+{
+	const struct bench_rows *rows = &results->rows;
+	const struct bench_row *kinds = &rows->row[kinds_row(rows)];
+
 	fprintf(to, "%-22s", results->cells[0]->clock);
-	for (unsigned i = 0; i < BENCH_ROWS; i++) {
-		if (!rows[bench_row_order[i]])
-			continue;
-		fprintf(to, " %10s", paging_names[bench_row_order[i]]);
-		if (bench_row_order[i] != PAGING_NONE)
+	for (size_t i = 0; i < rows->n; i++) {
+		fprintf(to, " %*s", value_width(&rows->row[i]), rows->row[i].name);
+		if (rows->row[i].paging != PAGING_NONE)
 			fprintf(to, " %8s%s %8s", "ratio", results->against ? "  against" : "",
 				"exits");
 	}
-	fprintf(to, "%s\n",
-		rows[PAGING_SHADOW] ? "  exits by kind (shadow)"
-		: rows[PAGING_NPT]  ? "  exits by kind (npt)"
-				    : "");
+	if (kinds->paging != PAGING_NONE)
+		fprintf(to, "  exits by kind (%s)", kinds->name);
+	fputc('\n', to);
 }
 
 static void print_ratio(FILE *to, double ratio)
@@ -86,15 +104,16 @@ static void print_ratio(FILE *to, double ratio)
 		fprintf(to, " %8s", "-");
 }
 
-static void print_cell(
-	FILE *to, const struct bench_results *results, const struct bench_cell *cell, unsigned row)
+static void print_cell(FILE *to, const struct bench_results *results, const char *op, size_t i)
 {
+	const struct bench_row *row = &results->rows.row[i];
+	const struct bench_cell *cell = bench_find(results, op, i);
 	char text[32] = "-";
 
 	if (cell && cell->n_values > 0)
 		format_value(text, sizeof(text), cell->value);
-	fprintf(to, " %10s", text);
-	if (row == PAGING_NONE)
+	fprintf(to, " %*s", value_width(row), text);
+	if (row->paging == PAGING_NONE)
 		return;
 	print_ratio(to, cell ? bench_ratio(results, cell) : 0);
 	if (results->against)
@@ -105,23 +124,19 @@ static void print_cell(
 		fprintf(to, " %8s", "-");
 }
 
-void bench_print(FILE *to, const struct bench_results *results, const bool *rows)
+void bench_print(FILE *to, const struct bench_results *results)
 {
-	unsigned kinds_row = rows[PAGING_SHADOW] ? PAGING_SHADOW : PAGING_NPT;
-
 	if (results->n_cells > 0)
-		print_header(to, results, rows);
+		print_header(to, results);
 	for (size_t i = 0; i < results->n_cells; i++) {
 		const char *op = results->cells[i]->op;
-		const struct bench_cell *kinds = bench_find(results, op, kinds_row);
+		const struct bench_cell *kinds = bench_find(results, op, kinds_row(&results->rows));
 
 		if (any_cell(results, op) != results->cells[i])
 			continue; /* its line was printed with the first row that has it */
 		fprintf(to, "%-22s", op);
-		for (unsigned j = 0; j < BENCH_ROWS; j++)
-			if (rows[bench_row_order[j]])
-				print_cell(to, results, bench_find(results, op, bench_row_order[j]),
-					bench_row_order[j]);
+		for (size_t j = 0; j < results->rows.n; j++)
+			print_cell(to, results, op, j);
 		if (kinds && kinds->by_kind)
 			print_kinds(to, kinds);
 		fputc('\n', to);
@@ -131,8 +146,9 @@ void bench_print(FILE *to, const struct bench_results *results, const bool *rows
 static json_t *cell_json(const struct bench_results *results, const struct bench_cell *cell)
 {
 	double ratio = bench_ratio(results, cell);
-	json_t *object = json_pack("{s:s,s:s,s:s,s:f}", "op", cell->op, "row",
-		paging_names[cell->row], "clock", cell->clock, "value", cell->value);
+	const struct bench_row *row = &results->rows.row[cell->row];
+	json_t *object = json_pack("{s:s,s:s,s:s,s:f}", "op", cell->op, "row", row->name, "clock",
+		cell->clock, "value", cell->value);
 
 	json_object_set_new(object, "ratio", ratio > 0 ? json_real(ratio) : json_null());
 	if (bench_against(results, cell) > 0)

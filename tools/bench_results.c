@@ -9,12 +9,9 @@
 #include <string.h>
 #include <unistd.h>
 
-const unsigned bench_row_order[BENCH_ROWS] = {PAGING_NONE, PAGING_NPT, PAGING_SHADOW};
-
 static const char total_kind[] = "total";
 
-const struct bench_cell *bench_find(
-	const struct bench_results *results, const char *op, unsigned row)
+const struct bench_cell *bench_find(const struct bench_results *results, const char *op, size_t row)
 {
 	for (size_t i = 0; i < results->n_cells; i++)
 		if (results->cells[i]->row == row && strcmp(results->cells[i]->op, op) == 0)
@@ -22,7 +19,7 @@ const struct bench_cell *bench_find(
 	return NULL;
 }
 
-struct bench_cell *bench_cell(struct bench_results *results, const char *op, unsigned row)
+struct bench_cell *bench_cell(struct bench_results *results, const char *op, size_t row)
 {
 	struct bench_cell *cell = (struct bench_cell *)bench_find(results, op, row);
 
@@ -119,8 +116,11 @@ void bench_reduce(struct bench_results *results)
 
 double bench_ratio(const struct bench_results *results, const struct bench_cell *cell)
 {
-	const struct bench_cell *native = bench_find(results, cell->op, PAGING_NONE);
+	const struct bench_cell *native = NULL;
 
+	for (size_t i = 0; i < results->rows.n && !native; i++)
+		if (results->rows.row[i].paging == PAGING_NONE)
+			native = bench_find(results, cell->op, i);
 	return native && native->value > 0 ? cell->value / native->value : 0;
 }
 
@@ -153,7 +153,7 @@ double bench_against(const struct bench_results *results, const struct bench_cel
 		double ratio = json_number_value(json_object_get(other, "ratio"));
 
 		if (op && row && ratio > 0 && strcmp(op, cell->op) == 0 &&
-			strcmp(row, paging_names[cell->row]) == 0)
+			strcmp(row, results->rows.row[cell->row].name) == 0)
 			return bench_ratio(results, cell) / ratio;
 	}
 	return 0;
@@ -169,5 +169,6 @@ void bench_free(struct bench_results *results)
 		free(results->cells[i]);
 	}
 	free(results->cells);
+	bench_rows_free(&results->rows);
 	*results = (struct bench_results){0};
 }

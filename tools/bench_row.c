@@ -105,13 +105,12 @@ static bool read_divisor(const char *line, char *name, double *n_ops)
 static void on_line(void *who, char *line)
 {
 	struct row *row = who;
-	unsigned paging = row->boot->config->paging;
 	char name[BENCH_NAME_BYTES];
 	char unit[16];
 	double number;
 
 	if (read_value(line, name, &number, unit)) {
-		struct bench_cell *cell = bench_cell(row->results, name, paging);
+		struct bench_cell *cell = bench_cell(row->results, name, row->boot->row);
 
 		bench_add_value(cell, number, unit);
 		progress(row, line);
@@ -119,8 +118,8 @@ static void on_line(void *who, char *line)
 		row->any = true;
 	} else if (read_divisor(line, name, &number) && strcmp(name, row->op) == 0) {
 		if (row->part.exits)
-			bench_add_exits(
-				bench_cell(row->results, name, paging), row->part.exits, number);
+			bench_add_exits(bench_cell(row->results, name, row->boot->row),
+				row->part.exits, number);
 		else if (row->boot->config->marks)
 			progress(row, "its exits are not known: the hypervisor's marks were lost");
 		forget_part(&row->part);
@@ -137,7 +136,7 @@ static void reach_command(struct row *row)
 		return;
 	row->reached_command = true;
 	if (row->boot->with_boot && !config->icount)
-		bench_add_value(bench_cell(row->results, BENCH_BOOT_OP, config->paging),
+		bench_add_value(bench_cell(row->results, BENCH_BOOT_OP, row->boot->row),
 			(double)machine_age_ns(&row->machine), "ns");
 	progress(row, "booted");
 }
@@ -244,7 +243,7 @@ static int run_row(struct row *row, const struct boot_image *image)
 	return code;
 }
 
-int bench_row(struct bench_results *results, const struct bench_boot *boot)
+int bench_boot(struct bench_results *results, const struct bench_boot *boot)
 {
 	struct row row = {.boot = boot, .results = results};
 	struct bytes archive = {0};

@@ -123,11 +123,17 @@ void config_defaults(struct machine_config *config)
 	};
 }
 
-static int check_policy(const char *text)
+int config_check_policy(const char *text)
 {
 	struct umbra_policy policy = umbra_policy_default;
 	char why[256];
 
+	if (strchr(text, ' ')) {
+		say_error("--policy \"%s\": keys are divided by commas, without spaces; write "
+			  "k=v,k=v",
+			text);
+		return EXIT_USAGE;
+	}
 	if (umbra_policy_parse(&policy, text, why, sizeof(why)) == UMBRA_OK)
 		return EXIT_OK;
 	say_error("--policy %s: %s; see `umbra run --help` for the keys", text, why);
@@ -147,19 +153,13 @@ int config_check(const struct machine_config *config)
 			  "--accel kvm");
 		return EXIT_USAGE;
 	}
-	if (strchr(config->policy, ' ')) {
-		say_error("--policy \"%s\": keys are divided by commas, without spaces; write "
-			  "k=v,k=v",
-			config->policy);
-		return EXIT_USAGE;
-	}
 	if (config->accel == ACCEL_KVM && access("/dev/kvm", R_OK | W_OK) != 0) {
 		say_error("--accel kvm: /dev/kvm cannot be opened (%m); load the kvm module and "
 			  "join the kvm "
 			  "group, or leave out --accel");
 		return EXIT_NO_QEMU;
 	}
-	return check_policy(config->policy);
+	return config_check_policy(config->policy);
 }
 
 unsigned config_reserve_mib(const struct machine_config *config)

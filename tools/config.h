@@ -51,6 +51,8 @@ extern const struct option_row machine_options[];
 void config_defaults(struct machine_config *config);
 /* Returns EXIT_OK, or EXIT_USAGE, EXIT_CONFIG or EXIT_NO_QEMU after saying what cannot work. */
 int config_check(const struct machine_config *config);
+/* Returns EXIT_OK, or EXIT_USAGE after saying what is wrong with the policy. */
+int config_check_policy(const char *text);
 /* MiB that the hypervisor takes for itself, on top of the guest's memory. */
 unsigned config_reserve_mib(const struct machine_config *config);
 /* The CPU model for QEMU. */

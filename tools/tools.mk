@@ -3,6 +3,7 @@
 TOOLS_COMMON_SRC := \
 	tools/bench_report.c \
 	tools/bench_results.c \
+	tools/bench_rows.c \
 	tools/bytes.c \
 	tools/channels.c \
 	tools/config.c \

@@ -64,8 +64,12 @@ $(SYSTEM_DIR)/wide-map: tests/system/wide_map.c tests/system/system_tests.mk | $
 	@mkdir -p $(@D)
 	$(CC) $(GUEST_CFLAGS) -o $@ $<
 
+$(SYSTEM_DIR)/kexec: tests/system/kexec.c tests/system/system_tests.mk | $(B)/.deps
+	@mkdir -p $(@D)
+	$(CC) $(GUEST_CFLAGS) -o $@ $<
+
 # A name of a script, and its words after "+". Longest first: two of them run at a time.
-SYSTEM_TESTS := boot policies chaos repeat hostile bad_input kernels+5level+quick multiboot
+SYSTEM_TESTS := boot policies chaos repeat stress+12+audit=200 hostile bad_input kernels+5level+quick multiboot
 GUEST_TESTS := kernels+i686-pae memtest+ia32 memtest+x64 kernels+i686 kernels+amd64 kernels+5level \
 	multiboot
 RUN_SYSTEM_TESTS := xargs -P 2 -I % sh -c 'set -- $$(echo % | tr + " "); script=$$1; shift; \
@@ -73,8 +77,8 @@ RUN_SYSTEM_TESTS := xargs -P 2 -I % sh -c 'set -- $$(echo % | tr + " "); script=
 	cat $(SYSTEM_DIR)/%.log; exit $$status'
 
 TESTS += test-system
-.PHONY: test-system test-guests
-test-system: all $(SYSTEM_DIR)/chaos.bin $(SYSTEM_DIR)/attack-mem $(SYSTEM_DIR)/wide-map \
+.PHONY: test-system test-guests test-stress
+test-system: all $(GUEST_MODULES) $(SYSTEM_DIR)/chaos.bin $(SYSTEM_DIR)/attack-mem $(SYSTEM_DIR)/wide-map \
 		$(addprefix $(SYSTEM_DIR)/,told.elf told.bin told64.elf)
 	@printf '%s\n' $(SYSTEM_TESTS) | $(RUN_SYSTEM_TESTS)
 
@@ -82,5 +86,12 @@ test-system: all $(SYSTEM_DIR)/chaos.bin $(SYSTEM_DIR)/attack-mem $(SYSTEM_DIR)/
 test-guests: all guests $(SYSTEM_DIR)/wide-map \
 		$(addprefix $(SYSTEM_DIR)/,told.elf told.bin told64.elf)
 	@printf '%s\n' $(GUEST_TESTS) | $(RUN_SYSTEM_TESTS)
+
+# Everything at once, for long; then another kernel, without a reset.
+STRESS_SECONDS := 600
+STRESS_POLICY := audit=200
+test-stress: all $(GUEST_MODULES) $(SYSTEM_DIR)/kexec
+	@tests/system/stress.sh $(B) $(STRESS_SECONDS) $(STRESS_POLICY)
+	@tests/system/kexec.sh $(B) $(STRESS_POLICY)
 
 -include $(CHAOS_OBJ:.o=.d)

@@ -7,12 +7,22 @@
 #include <string.h>
 #include <unistd.h>
 
-static void add(struct bench_results *results, const char *op, unsigned row, double value)
+enum { NONE, NPT, SHADOW, OTHER }; /* rows of rows() */
+
+static struct bench_results rows(const char *names)
+{
+	struct bench_results results = {0};
+
+	assert_int_equal(bench_rows_parse(&results.rows, names, ""), EXIT_OK);
+	return results;
+}
+
+static void add(struct bench_results *results, const char *op, size_t row, double value)
 {
 	bench_add_value(bench_cell(results, op, row), value, "instructions");
 }
 
-static void add_exits(struct bench_results *results, const char *op, unsigned row, int pf, int cr3)
+static void add_exits(struct bench_results *results, const char *op, size_t row, int pf, int cr3)
 {
 	json_t *counts = json_pack("{s:i,s:i,s:i}", "pf", pf, "cr3", cr3, "total", pf + cr3);
 
@@ -22,43 +32,42 @@ static void add_exits(struct bench_results *results, const char *op, unsigned ro
 
 static void values_and_exits_are_medians_over_the_boots(void **state)
 {
-	struct bench_results results = {0};
+	struct bench_results results = rows("none,npt,shadow");
 	const struct bench_cell *cell;
 
 	(void)state;
-	add(&results, "fork", PAGING_SHADOW, 300);
-	add(&results, "fork", PAGING_SHADOW, 100);
-	add(&results, "fork", PAGING_SHADOW, 110);
-	add_exits(&results, "fork", PAGING_SHADOW, 50, 10);
-	add_exits(&results, "fork", PAGING_SHADOW, 70, 30);
-	add(&results, "fork", PAGING_NONE, 90);
-	add(&results, "fork", PAGING_NONE, 110);
+	add(&results, "fork", SHADOW, 300);
+	add(&results, "fork", SHADOW, 100);
+	add(&results, "fork", SHADOW, 110);
+	add_exits(&results, "fork", SHADOW, 50, 10);
+	add_exits(&results, "fork", SHADOW, 70, 30);
+	add(&results, "fork", NONE, 90);
+	add(&results, "fork", NONE, 110);
 	bench_reduce(&results);
-	cell = bench_find(&results, "fork", PAGING_SHADOW);
+	cell = bench_find(&results, "fork", SHADOW);
 	assert_true(cell->value == 110);
 	assert_true(cell->total == 8);
 	assert_true(json_real_value(json_object_get(cell->by_kind, "pf")) == 6);
 	assert_null(json_object_get(cell->by_kind, "total"));
 	assert_true(bench_ratio(&results, cell) == 1.1);
-	assert_null(bench_find(&results, "fork", PAGING_NPT));
+	assert_null(bench_find(&results, "fork", NPT));
 	bench_free(&results);
 }
 
 static void the_table_has_a_line_an_operation_and_a_dash_for_what_is_missing(void **state)
 {
-	const bool rows[] = {[PAGING_SHADOW] = true, [PAGING_NPT] = true, [PAGING_NONE] = true};
-	struct bench_results results = {0};
+	struct bench_results results = rows("none,npt,shadow");
 	char *text = NULL;
 	size_t n_bytes = 0;
 	FILE *to = open_memstream(&text, &n_bytes);
 
 	(void)state;
-	add(&results, "fork", PAGING_NONE, 100);
-	add(&results, "fork", PAGING_SHADOW, 125);
-	add_exits(&results, "fork", PAGING_SHADOW, 20, 30);
-	add(&results, "only_shadow", PAGING_SHADOW, 123456789);
+	add(&results, "fork", NONE, 100);
+	add(&results, "fork", SHADOW, 125);
+	add_exits(&results, "fork", SHADOW, 20, 30);
+	add(&results, "only_shadow", SHADOW, 123456789);
 	bench_reduce(&results);
-	bench_print(to, &results, rows);
+	bench_print(to, &results);
 	fclose(to);
 	assert_non_null(
 		strstr(text, "fork                        100.0          -        -        - "
@@ -74,13 +83,13 @@ static void the_table_has_a_line_an_operation_and_a_dash_for_what_is_missing(voi
 static void write_run(char *path, double shadow)
 {
 	struct machine_config config;
-	struct bench_results other = {0};
+	struct bench_results other = rows("none,npt,shadow");
 	FILE *to = fdopen(mkstemp(path), "w");
 
 	config_defaults(&config);
-	add(&other, "fork", PAGING_NONE, 100);
-	add(&other, "fork", PAGING_SHADOW, shadow);
-	add(&other, "not_here", PAGING_SHADOW, 1);
+	add(&other, "fork", NONE, 100);
+	add(&other, "fork", SHADOW, shadow);
+	add(&other, "not_here", SHADOW, 1);
 	bench_reduce(&other);
 	assert_int_equal(bench_write(to, &other, &config), EXIT_OK);
 	fclose(to);
@@ -89,8 +98,7 @@ static void write_run(char *path, double shadow)
 
 static void ratios_are_compared_with_another_run(void **state)
 {
-	const bool rows[BENCH_ROWS] = {[PAGING_NONE] = true, [PAGING_SHADOW] = true};
-	struct bench_results results = {0};
+	struct bench_results results = rows("none,npt,shadow");
 	char path[] = "/tmp/umbra-test-XXXXXX";
 	char *text = NULL;
 	size_t n_bytes = 0;
@@ -99,14 +107,14 @@ static void ratios_are_compared_with_another_run(void **state)
 	(void)state;
 	write_run(path, 160);
 	assert_int_equal(bench_load_against(&results, path), EXIT_OK);
-	add(&results, "fork", PAGING_NONE, 1000);
-	add(&results, "fork", PAGING_SHADOW, 2000);
-	add(&results, "only_here", PAGING_NONE, 10);
-	add(&results, "only_here", PAGING_SHADOW, 20);
+	add(&results, "fork", NONE, 1000);
+	add(&results, "fork", SHADOW, 2000);
+	add(&results, "only_here", NONE, 10);
+	add(&results, "only_here", SHADOW, 20);
 	bench_reduce(&results);
-	assert_true(bench_against(&results, bench_find(&results, "fork", PAGING_SHADOW)) == 1.25);
-	assert_true(bench_against(&results, bench_find(&results, "only_here", PAGING_SHADOW)) == 0);
-	bench_print(to, &results, rows);
+	assert_true(bench_against(&results, bench_find(&results, "fork", SHADOW)) == 1.25);
+	assert_true(bench_against(&results, bench_find(&results, "only_here", SHADOW)) == 0);
+	bench_print(to, &results);
 	fclose(to);
 	assert_non_null(strstr(text, "    ratio  against    exits"));
 	assert_non_null(strstr(text, "    2000.0     2.00     1.25        -\n"));
@@ -123,10 +131,85 @@ static void ratios_are_compared_with_another_run(void **state)
 	assert_int_equal(bench_load_against(&results, path), EXIT_NO_FILE);
 }
 
+static void rows_come_from_native_upwards_with_their_policies(void **state)
+{
+	struct bench_results results = {0};
+	const struct bench_row *row;
+
+	(void)state;
+	assert_int_equal(bench_rows_parse(&results.rows,
+				 "shadow:oos=off+prefetch=0,none,shadow,shadow:oos=leaf,npt",
+				 "pool=100,oos=all"),
+		EXIT_OK);
+	row = results.rows.row;
+	assert_int_equal(results.rows.n, 5);
+	assert_string_equal(row[0].name, "none");
+	assert_string_equal(row[1].name, "npt");
+	assert_int_equal(row[1].paging, PAGING_NPT);
+	assert_string_equal(row[2].name, "shadow:oos=off+prefetch=0");
+	assert_int_equal(row[2].paging, PAGING_SHADOW);
+	assert_string_equal(row[2].policy, "pool=100,oos=all,oos=off,prefetch=0");
+	assert_string_equal(row[3].policy, "pool=100,oos=all");
+	assert_string_equal(row[4].policy, "pool=100,oos=all,oos=leaf");
+	bench_free(&results);
+}
+
+static void rows_that_cannot_be_are_refused(void **state)
+{
+	static const char *const names[] = {"", "vax", "none,,npt", "shadow,shadow", "npt:oos=off",
+		"none:", "shadow:nonsense=1", "shadow:oos", "shadow:oos=off oos=leaf", "shadows"};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		struct bench_rows refused = {0};
+
+		print_message("  '%s'\n", names[i]);
+		assert_int_equal(bench_rows_parse(&refused, names[i], ""), EXIT_USAGE);
+		bench_rows_free(&refused);
+	}
+}
+
+/* Each policy is a column, with the ratio to the native row; the kinds are those of the first. */
+static void each_policy_has_columns_of_its_own(void **state)
+{
+	struct bench_results results = rows("none,shadow,shadow:oos=off+prefetch=0");
+	struct machine_config config;
+	char *text = NULL;
+	size_t n_bytes = 0;
+	FILE *to = open_memstream(&text, &n_bytes);
+	json_t *root;
+
+	(void)state;
+	config_defaults(&config);
+	add(&results, "fork", 0, 100);
+	add(&results, "fork", 1, 125);
+	add(&results, "fork", 2, 400);
+	add_exits(&results, "fork", 1, 20, 0);
+	add_exits(&results, "fork", 2, 50, 0);
+	bench_reduce(&results);
+	bench_print(to, &results);
+	fflush(to);
+	assert_non_null(
+		strstr(text, "instructions                 none     shadow    ratio    exits "
+			     "shadow:oos=off+prefetch=0    ratio    exits  exits by kind (shadow)\n"
+			     "fork                        100.0      125.0     1.25     2.00 "
+			     "                    400.0     4.00     5.00  pf 2.00\n"));
+	rewind(to);
+	assert_int_equal(bench_write(to, &results, &config), EXIT_OK);
+	fclose(to);
+	root = json_loads(text, JSON_DISABLE_EOF_CHECK, NULL);
+	assert_string_equal(json_string_value(json_object_get(
+				    json_array_get(json_object_get(root, "results"), 2), "row")),
+		"shadow:oos=off+prefetch=0");
+	json_decref(root);
+	free(text);
+	bench_free(&results);
+}
+
 static void json_has_null_where_there_is_no_native_row(void **state)
 {
 	struct machine_config config;
-	struct bench_results results = {0};
+	struct bench_results results = rows("none,npt,shadow");
 	char *text = NULL;
 	size_t n_bytes = 0;
 	FILE *to = open_memstream(&text, &n_bytes);
@@ -136,8 +219,8 @@ static void json_has_null_where_there_is_no_native_row(void **state)
 	(void)state;
 	config_defaults(&config);
 	config.kernel = "i686";
-	add(&results, "fork", PAGING_NPT, 125);
-	add_exits(&results, "fork", PAGING_NPT, 20, 30);
+	add(&results, "fork", NPT, 125);
+	add_exits(&results, "fork", NPT, 20, 30);
 	bench_reduce(&results);
 	assert_int_equal(bench_write(to, &results, &config), EXIT_OK);
 	fclose(to);
@@ -162,6 +245,9 @@ int main(void)
 		cmocka_unit_test(values_and_exits_are_medians_over_the_boots),
 		cmocka_unit_test(the_table_has_a_line_an_operation_and_a_dash_for_what_is_missing),
 		cmocka_unit_test(ratios_are_compared_with_another_run),
+		cmocka_unit_test(rows_come_from_native_upwards_with_their_policies),
+		cmocka_unit_test(rows_that_cannot_be_are_refused),
+		cmocka_unit_test(each_policy_has_columns_of_its_own),
 		cmocka_unit_test(json_has_null_where_there_is_no_native_row),
 	};
 

@@ -104,7 +104,7 @@ make_data
 rule='wrong usage ends with 64 and says what to do'
 for words in '' 'frobnicate' 'run --nonsense' 'run --mem' 'run --mem 12x' \
 	'run --mem 0' 'run --paging ept' 'run --icount=1' 'run word' 'run --' 'run --smp 2' \
-	'run --policy nonsense=on' 'run --icount --accel kvm' 'bench --rows none,vax' 'bench -- x' \
+	'run --policy nonsense=on' 'run --icount --accel kvm' 'bench --rows none,vax' 'bench --rows npt:oos=off' 'bench --rows shadow:oos=x' 'bench -- x' \
 	'bench --repeat 0' 'help nonsense'; do
 	# Word splitting is meant.
 	# shellcheck disable=SC2086
@@ -467,6 +467,17 @@ grep -Eq '^getpid +3.0 +3.0 +1.00 +-$' "$work/out" || fail 'the line of getpid'
 grep -q '"qemu": "9.1.2"' "$work/json" || fail 'the JSON file lacks the version of QEMU'
 grep -q 'umbra.clock=tsc umbra.marks=1' "$work/argv" ||
 	fail 'the guest was not told of clock and marks'
+
+rule='bench measures the same machine under several policies'
+script "$opened
+command getpid 3.0 instructions\\n
+command \\x01EXIT 0\\n
+exit 0"
+run bench --icount --ops getpid --rows none,shadow:oos=off+sticky=0 --policy prefetch=0
+expect_status 0
+expect_says 'shadow:oos=off+sticky=0: getpid 3.0 instructions'
+grep -Eq '^getpid +3.0 +3.0 +1.00 +-$' "$work/out" || fail 'the line of getpid'
+grep -q 'policy=prefetch=0,oos=off,sticky=0' "$work/argv" || fail 'the policy was not told'
 
 rule='bench goes on after a row that fails, and ends with its code'
 script "${opened}command not found\\n\\x01EXIT 127\\n
