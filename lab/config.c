@@ -21,7 +21,8 @@ const struct lab_config lab_config_default = {
 };
 
 static const char *const guest_names[] = {"random", "os", NULL};
-static const char *const life_names[] = {"all", "crowd", "switch", "reload", "invlpg", NULL};
+static const char *const life_names[] = {
+	"all", "crowd", "large", "switch", "reload", "invlpg", NULL};
 static const char *const mode_names[] = {
 	"4level", "unpaged", "mixed", "2level", "pae", "5level", NULL};
 static const char *const switch_names[] = {"off", "on", NULL};
@@ -62,7 +63,7 @@ static const struct key_row key_rows[N_KEYS] = {
 	[KEY_STEPS] = {"steps", NULL, 1, UINT64_MAX, "steps=N          length of a run"},
 	[KEY_GUEST] = {"guest", guest_names, 0, 0, "guest=random|os  what makes the steps"},
 	[KEY_LIFE] = {"life", life_names, 0, 0,
-		"life=all|crowd|switch|reload|invlpg  what guest=os does most"},
+		"life=all|crowd|large|switch|reload|invlpg  what guest=os does most"},
 	[KEY_MODE] = {"mode", mode_names, 0, 0, "mode=unpaged|2level|pae|4level|5level|mixed"},
 	[KEY_VCPUS] = {"vcpus", NULL, 1, LAB_MAX_VCPUS, "vcpus=1..4       taking turns by chance"},
 	[KEY_AUDIT] = {"audit", NULL, 0, UINT32_MAX,

@@ -23,6 +23,7 @@ enum lab_guest {
 enum lab_life {
 	LAB_LIFE_ALL,
 	LAB_LIFE_CROWD,  /* many processes, whose kernel tables change */
+	LAB_LIFE_LARGE,  /* large pages of memory in which tables come and go */
 	LAB_LIFE_SWITCH, /* from process to process, nothing else changes */
 	LAB_LIFE_RELOAD, /* loads of the same CR3 */
 	LAB_LIFE_INVLPG, /* of what nothing was taken of */

@@ -86,6 +86,53 @@ static void do_one(struct random_plan *plan, const struct scene *scene)
 		random_plan_flush(plan, scene->gva);
 }
 
+/*
+ * A page of data that is written through a mapping, which then loses W or all but is not flushed,
+ * becomes a table: used as such while the old mapping may live on in a TLB, it is written through
+ * that, and flushed.
+ */
+void random_plan_takeover(struct random_plan *plan)
+{
+	struct rng *rng = plan->rng;
+	uint64_t data = random_page(plan);
+	uint64_t gva = random_page(plan);
+	struct random_way from, to;
+	uint64_t entry;
+	unsigned vcpu = plan->vcpu;
+	unsigned depth;
+
+	random_find_way(plan, data, &from);
+	random_find_way(plan, gva, &to);
+	entry = from.entries[from.n - 1];
+	if (from.n != paging_rows[plan->style.mode].levels || to.n < 2)
+		return;
+	depth = rng_percent(rng, 70) ? to.n - 2 : rng_below(rng, to.n - 1);
+	if (rng_percent(rng, 60))
+		random_follow(plan);
+	for (unsigned i = 0; i < plan->guest->vcpus; i++) {
+		plan->vcpu = i;
+		random_store(plan, data + (to.gpas[depth + 1] & 0xff8),
+			entry_pick(rng, &plan->style, 1));
+	}
+	plan->vcpu = vcpu;
+	random_edit_store(plan, from.gpas[from.n - 1],
+		entry & ~(rng_percent(rng, 70) ? X86_PTE_W : X86_PTE_P));
+	random_edit_store(plan, to.gpas[depth],
+		(entry & X86_PTE_FRAME) | ALIAS_FLAGS | (to.entries[depth] & X86_PTE_NX));
+	for (unsigned i = 4 + rng_below(rng, 8); i > 0; i--) {
+		unsigned choice = rng_below(rng, 100);
+
+		plan->vcpu = rng_percent(rng, 60) ? vcpu : rng_below(rng, plan->guest->vcpus);
+		if (choice < 45)
+			random_touch(plan, gva);
+		else if (choice < 75)
+			random_store(plan, data + (to.gpas[depth + 1] & 0xff8),
+				entry_pick(rng, &plan->style, random_level(plan, depth + 1)));
+		else
+			random_plan_flush(plan, gva);
+	}
+}
+
 void random_plan_alias(struct random_plan *plan)
 {
 	struct rng *rng = plan->rng;

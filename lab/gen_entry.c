@@ -47,6 +47,8 @@ static const uint64_t odd_gfns[] = {
 	0xc00,
 	0xc03,
 	0xc04,
+	0xe05,
+	0xffe,
 	0x3000,
 	0x3001,
 	0x10123,
@@ -89,6 +91,9 @@ uint64_t entry_table(struct rng *rng, const struct entry_style *style, unsigned 
 {
 	struct group group = group_of(style->mode, level);
 
+	/* Read-only memory is full of entries. */
+	if (rng_percent(rng, 2))
+		return 0x903 + rng_below(rng, 8);
 	if (!group.count || rng_percent(rng, style->mixed))
 		return table_gfns[rng_below(rng, N_TABLES)];
 	return table_gfns[group.first + rng_below(rng, group.count)];
@@ -196,11 +201,11 @@ static uint64_t pick_pdpte(struct rng *rng, const struct entry_style *style)
 static uint64_t pick_large(struct rng *rng, unsigned level, uint64_t flags)
 {
 	static const uint64_t gfns[] = {
-		0x200, 0x200, 0x200, 0, 0x400, 0x600, 0x100000, 0x800, 0xc00};
+		0x200, 0x200, 0x200, 0, 0x400, 0x600, 0x100000, 0x800, 0xc00, 0xe00};
 	uint64_t gfn;
 
 	if (level == 2)
-		gfn = gfns[rng_below(rng, 9)] + entry_maybe(rng, 3, 0x20);
+		gfn = gfns[rng_below(rng, 10)] + entry_maybe(rng, 3, 0x20);
 	else
 		gfn = entry_maybe(rng, 30, 0x100000) + entry_maybe(rng, 3, 0x200);
 	return flags | X86_PTE_PS | entry_maybe(rng, 8, X86_PTE_PAT_LARGE) | gfn << X86_PAGE_SHIFT;

@@ -26,7 +26,7 @@ static const struct os_layout layouts[PAGING_COUNT] = {
 /* In a life of which the TLB is watched a process uses no more pages than fit. */
 static bool is_small(const struct os_guest *guest)
 {
-	return guest->life > LAB_LIFE_CROWD;
+	return guest->life > LAB_LIFE_LARGE;
 }
 
 /* Half of all accesses go to a few pages. */
@@ -91,7 +91,7 @@ static void handle_fault(struct os_plan *plan)
 	if ((write && !process->pages[page].writable) || guest->handled++ > 2 ||
 		(plan->machine->last.error_code & X86_PF_PK))
 		return;
-	if ((!(entry & X86_PTE_P) || guest->shares[old] > 1) && !os_take_frame(plan, false, &gfn))
+	if ((!(entry & X86_PTE_P) || guest->shares[old] > 1) && !os_take_frame(plan, OS_DATA, &gfn))
 		return;
 	if (gfn != old || !(entry & X86_PTE_P)) {
 		guest->shares[gfn] = 1;
@@ -228,19 +228,21 @@ static const struct {
 	void (*plan)(struct os_plan *plan);
 	unsigned weights[LAB_LIFE_COUNT];
 } doings[] = {
-	{plan_touch, {[LAB_LIFE_ALL] = 720, 600, 900, 900, 900}},
-	{os_switch, {[LAB_LIFE_ALL] = 85, 180, 90, 0, 0}},
-	{os_reload, {[LAB_LIFE_ALL] = 5, 0, 0, 90, 0}},
-	{os_invlpg_in_vain, {[LAB_LIFE_ALL] = 5, 0, 0, 0, 90}},
-	{os_fork, {[LAB_LIFE_ALL] = 35, 60, 10, 0, 0}},
-	{os_exit, {[LAB_LIFE_ALL] = 20, 10, 0, 0, 0}},
-	{os_unmap, {[LAB_LIFE_ALL] = 20, 5, 0, 0, 0}},
-	{os_protect, {[LAB_LIFE_ALL] = 20, 5, 0, 0, 0}},
-	{os_scan, {[LAB_LIFE_ALL] = 10, 5, 0, 0, 0}},
-	{os_kernel, {[LAB_LIFE_ALL] = 60, 120, 0, 0, 0}},
-	{os_move, {[LAB_LIFE_ALL] = 2, 1, 0, 0, 0}},
-	{plan_reuse, {[LAB_LIFE_ALL] = 15, 10, 0, 0, 0}},
-	{plan_rare, {[LAB_LIFE_ALL] = 10, 5, 0, 0, 0}},
+	/* all, crowd, large, switch, reload, invlpg */
+	{plan_touch, {720, 600, 400, 900, 900, 900}},
+	{os_switch, {85, 180, 60, 90, 0, 0}},
+	{os_reload, {5, 0, 300, 0, 90, 0}},
+	{os_invlpg_in_vain, {5, 0, 0, 0, 0, 90}},
+	{os_fork, {35, 60, 20, 10, 0, 0}},
+	{os_exit, {20, 10, 10, 0, 0, 0}},
+	{os_unmap, {20, 5, 5, 0, 0, 0}},
+	{os_protect, {20, 5, 5, 0, 0, 0}},
+	{os_scan, {10, 5, 5, 0, 0, 0}},
+	{os_kernel, {60, 120, 20, 0, 0, 0}},
+	{os_direct, {5, 5, 6, 0, 0, 0}},
+	{os_move, {2, 1, 4, 0, 0, 0}},
+	{plan_reuse, {15, 10, 20, 0, 0, 0}},
+	{plan_rare, {10, 5, 5, 0, 0, 0}},
 };
 
 #define N_DOINGS (sizeof(doings) / sizeof(doings[0]))

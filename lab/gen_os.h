@@ -15,6 +15,10 @@
 #define OS_KERNEL_PAGES 32u
 #define OS_FRAMES_MAX   1200u
 
+/* Where guest and host memory are aligned, so that without tables in it it is one large page. */
+#define OS_ALIGNED_FIRST 0x200u
+#define OS_ALIGNED_END   0x400u
+
 struct os_page {
 	bool mapped;
 	bool writable; /* what the process may do, not what the entry says just now */
@@ -95,8 +99,15 @@ void os_store_entry(struct os_plan *plan, uint64_t gpa, uint64_t entry);
 uint64_t os_entry(const struct os_plan *plan, uint64_t gpa);
 uint64_t os_gfn(uint64_t entry);
 
-/* Frames that are free, for data or for a table; false if there are too few left. */
-bool os_take_frame(struct os_plan *plan, bool table, uint64_t *gfn);
+/* What a frame is for. */
+enum os_use {
+	OS_DATA,
+	OS_TABLE,        /* of a process: where os_guest.aligned says */
+	OS_KERNEL_TABLE, /* where no large page can be */
+};
+
+/* A frame that is free; false if there are too few left. */
+bool os_take_frame(struct os_plan *plan, enum os_use use, uint64_t *gfn);
 void os_give_frame(struct os_plan *plan, uint64_t gfn);
 
 /* The gpa of @gva's entry of @level under @root; false if a table above it is missing. */
@@ -151,5 +162,9 @@ void os_move(struct os_plan *plan);
 /* ---- the kernel's mappings, which all roots share ---- */
 
 void os_kernel(struct os_plan *plan);
+
+/* Memory that can be one large page loses the right to be written, or its whole mapping, for a
+ * while: all of it goes with one INVLPG anywhere in it. */
+void os_direct(struct os_plan *plan);
 
 #endif

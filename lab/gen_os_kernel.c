@@ -7,6 +7,8 @@
 
 #include "x86/x86.h"
 
+#define UNUSED_ENTRY 300u
+
 static void map(struct os_plan *plan, unsigned page)
 {
 	struct os_guest *guest = plan->guest;
@@ -15,7 +17,7 @@ static void map(struct os_plan *plan, unsigned page)
 			 (rng_percent(plan->rng, 70) ? X86_PTE_G : 0);
 	uint64_t gfn;
 
-	if (!os_take_frame(plan, false, &gfn))
+	if (!os_take_frame(plan, OS_DATA, &gfn))
 		return;
 	os_store(plan, gfn << X86_PAGE_SHIFT, rng_u64(plan->rng), 8);
 	if (os_set_entry(plan, os_current(plan)->root, os_kernel_gva(guest, page),
@@ -78,6 +80,42 @@ static void protect(struct os_plan *plan, unsigned page)
 		return;
 	os_store_entry(plan, gpa, os_entry(plan, gpa) ^ X86_PTE_W);
 	os_invlpg(plan, gva);
+}
+
+/* An access of the kernel to one of a few frames of the 2M at @gva; if it is a table, to an entry
+ * that is never used, which stays not present. */
+static void touch_direct(struct os_plan *plan, uint64_t gva)
+{
+	bool store = rng_percent(plan->rng, 50);
+	struct step *step = queue_add(plan->queue, store ? STEP_STORE : STEP_LOAD,
+		rng_below(plan->rng, plan->guest->n_vcpus));
+
+	step->gva = gva + ((uint64_t)rng_below(plan->rng, 16) << (X86_PAGE_SHIFT + 5)) +
+		    UNUSED_ENTRY * 8;
+	step->bytes = 8;
+	step->value = rng_u64(plan->rng) & ~(uint64_t)X86_PTE_P;
+}
+
+void os_direct(struct os_plan *plan)
+{
+	struct os_guest *guest = plan->guest;
+	uint64_t gva = guest->layout->direct_map + (1u << 21);
+	unsigned n = 4 + rng_below(plan->rng, 8);
+	uint64_t gpa;
+	uint64_t entry;
+
+	if (guest->mode == PAGING_2LEVEL ||
+		!os_find_entry(plan, os_current(plan)->root, gva, 2, &gpa))
+		return;
+	entry = os_entry(plan, gpa);
+	for (unsigned i = 0; i < n; i++)
+		touch_direct(plan, gva);
+	os_store_entry(plan, gpa, entry & ~(rng_percent(plan->rng, 70) ? X86_PTE_W : X86_PTE_P));
+	os_invlpg(plan, gva + ((uint64_t)rng_below(plan->rng, 512) << X86_PAGE_SHIFT));
+	for (unsigned i = 0; i < n; i++)
+		touch_direct(plan, gva);
+	os_store_entry(plan, gpa, entry);
+	touch_direct(plan, gva);
 }
 
 /* Tables on the way to @page with nothing in them go back. In 2-level paging every root has entries

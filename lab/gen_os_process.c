@@ -218,6 +218,13 @@ void os_invlpg_in_vain(struct os_plan *plan)
 		os_invlpg(plan, os_page_gva(plan->guest, rng_below(plan->rng, OS_PAGES)));
 }
 
+/* No table is in the memory that can be one large page: the embedder gives all up that was one. */
+static void unshadow_aligned(struct os_plan *plan)
+{
+	for (uint64_t gfn = OS_ALIGNED_FIRST; gfn < OS_ALIGNED_END; gfn++)
+		queue_add(plan->queue, STEP_UNSHADOW, plan->vcpu)->gpa = gfn << X86_PAGE_SHIFT;
+}
+
 void os_move(struct os_plan *plan)
 {
 	struct os_guest *guest = plan->guest;
@@ -229,10 +236,12 @@ void os_move(struct os_plan *plan)
 		/* Its child goes on, whose tables are new. */
 		guest->moving = OS_SETTLED;
 		os_exit(plan);
+		if (!guest->aligned)
+			unshadow_aligned(plan);
 		return;
 	}
 	if (guest->moving == OS_SETTLED)
-		guest->aligned = !guest->aligned;
+		guest->aligned = rng_percent(plan->rng, 30);
 	guest->moving = n_alive > guest->n_vcpus ? OS_ENDING : OS_MOVED;
 	if (guest->moving == OS_ENDING)
 		os_exit(plan);

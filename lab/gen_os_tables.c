@@ -61,21 +61,21 @@ uint64_t os_entry(const struct os_plan *plan, uint64_t gpa)
 	return gen_entry(plan->machine, plan->guest->mode, gpa);
 }
 
-/* Where guest and host memory are aligned, so that without tables in it it is one large page. */
 static bool is_aligned(uint64_t gfn)
 {
-	return gfn >= 0x200 && gfn < 0x400;
+	return gfn >= OS_ALIGNED_FIRST && gfn < OS_ALIGNED_END;
 }
 
-bool os_take_frame(struct os_plan *plan, bool table, uint64_t *gfn)
+bool os_take_frame(struct os_plan *plan, enum os_use use, uint64_t *gfn)
 {
 	struct os_guest *guest = plan->guest;
+	bool aligned = guest->aligned && use == OS_TABLE;
 	unsigned last = guest->n_free - 1;
 
 	if (guest->n_free < 8)
 		return false;
-	for (unsigned i = 0; i < guest->n_free && table; i++) {
-		if (is_aligned(guest->free_frames[last - i]) == guest->aligned) {
+	for (unsigned i = 0; i < guest->n_free && use != OS_DATA; i++) {
+		if (is_aligned(guest->free_frames[last - i]) == aligned) {
 			uint64_t found = guest->free_frames[last - i];
 
 			guest->free_frames[last - i] = guest->free_frames[last];
@@ -153,7 +153,7 @@ static bool make_table(
 {
 	uint64_t fresh;
 
-	if (!os_take_frame(plan, true, &fresh))
+	if (!os_take_frame(plan, user ? OS_TABLE : OS_KERNEL_TABLE, &fresh))
 		return false;
 	clear_frame(plan, fresh);
 	os_store_entry(plan, gpa, link_to(plan, fresh, level, user));
@@ -207,7 +207,7 @@ bool os_new_root(struct os_plan *plan, uint64_t *root)
 	uint64_t gpa;
 	uint64_t entry;
 
-	if (!os_take_frame(plan, true, root))
+	if (!os_take_frame(plan, OS_TABLE, root))
 		return false;
 	clear_frame(plan, *root);
 	for (unsigned i = 0; kernel_entry(plan, *root, i, &gpa, &entry); i++)

@@ -414,7 +414,10 @@ void random_guest_plan(struct random_guest *guest, const struct machine *machine
 	} else if (choice < 83) {
 		plan_storm(&plan);
 	} else if (choice < 85) {
-		random_plan_alias(&plan);
+		if (rng_percent(rng, 75))
+			random_plan_alias(&plan);
+		else
+			random_plan_takeover(&plan);
 	} else if (choice < 91) {
 		random_plan_flush(&plan, random_gva(&plan));
 	} else if (choice < 94) {

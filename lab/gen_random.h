@@ -61,6 +61,9 @@ void random_touch(struct random_plan *plan, uint64_t gva);
 /* Tables written through other mappings of their frames. */
 void random_plan_alias(struct random_plan *plan);
 
+/* Data that becomes a table while a TLB still maps it. */
+void random_plan_takeover(struct random_plan *plan);
+
 /* Does the guest use @mode? */
 bool random_uses(const struct random_guest *guest, enum paging mode);
 

@@ -9,22 +9,21 @@
 #include <stdlib.h>
 #include <string.h>
 
-/*
- *   guest frames                      host frames
- *   0x000000 .. 0x00005f  low         0x10123   odd base, odd distance
- *   0x0001f8 .. 0x000407  aligned     0x403f8   0x200..0x3ff can be one 2M page on both sides
- *   0x000600 .. 0x000807  skewed      0x05003   a whole 2M page of guest memory, misaligned in the
- * host 0x000903 .. 0x00090a  rom         0x70007   reads and fetches only 0x000c00 .. 0x000c03
- * device      0x80000   the library may map it but not look at it 0x100005 .. 0x100024  high
- * 0x90001   above 4 GiB: unpaged code cannot reach it all else is absent; the tables' and the
- * absent page's host frames are absent guest frames.
+/* All else is absent; the host frames of the tables and of the absent page are absent guest frames.
  */
 const struct memory_range memory_layout[MEMORY_N_RANGES] = {
+	/* An odd base at an odd distance. */
 	{"low", MEMORY_RAM, 0x0, 0x10123, 0x60},
+	/* 0x200 to 0x3ff can be one 2M page on both sides. */
 	{"aligned", MEMORY_RAM, 0x1f8, 0x403f8, 0x210},
+	/* A whole 2M page of the guest, that is none of the host. */
 	{"skewed", MEMORY_RAM, 0x600, 0x5003, 0x208},
+	/* Reads and fetches only; a large page of it too. */
 	{"rom", MEMORY_READ_ONLY, 0x903, 0x70007, 8},
+	/* The library may map it but not look at it. */
 	{"device", MEMORY_DEVICE, 0xc00, 0x80000, 4},
+	{"large rom", MEMORY_READ_ONLY, 0xe00, 0x50e00, 0x200},
+	/* Above 4 GiB, so that unpaged code cannot reach it. */
 	{"high", MEMORY_RAM, 0x100005, 0x90001, 0x20},
 };
 

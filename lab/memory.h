@@ -4,7 +4,7 @@
  * what the host has besides (the library's tables, the absent page). No guest frame has its own
  * number as host frame, so that a mixup of the two shows. Knows nothing of paging.
  *
- * The layout is fixed: traces depend on it. See memory.c for the picture.
+ * The layout is fixed: traces depend on it. It can get more where nothing was.
  */
 #ifndef LAB_MEMORY_H
 #define LAB_MEMORY_H
@@ -30,7 +30,7 @@ struct memory_range {
 	uint64_t n_frames;
 };
 
-#define MEMORY_N_RANGES 6u
+#define MEMORY_N_RANGES 7u
 extern const struct memory_range memory_layout[MEMORY_N_RANGES];
 
 /* Host frames that are no guest's. Tables lie below 4 GiB, as unpaged guests need. */

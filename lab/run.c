@@ -10,7 +10,7 @@
 #include <string.h>
 
 /* Guest memory is compared as a whole this often, and at the end. */
-#define COMPARE_EVERY 64u
+#define COMPARE_EVERY 256u
 
 /* A run under way. On the heap, so that unwinding by longjmp loses nothing. */
 struct run {

@@ -33,6 +33,10 @@ static const char *const single_rows[] = {
 	/* As many processes as there can be, with a shadow of each, or a few. */
 	LONG "guest=os life=crowd mode=4level pool=2048 policy=sticky=1000",
 	LONG "guest=os life=crowd mode=mixed vcpus=2 pool=1024 policy=",
+	/* Large pages split and merged again. */
+	LONG "guest=os life=large mode=4level pool=256 policy=",
+	LONG "guest=os life=large mode=pae vcpus=2 pool=256 policy=",
+	LONG "guest=os life=large mode=5level vcpus=3 pool=256 policy=",
 };
 
 /* All of these with all of the next. */
@@ -79,6 +83,7 @@ static const char *const guests[] = {
 	"guest=os mode=mixed vcpus=3",
 	"guest=os life=crowd mode=4level pool=512",
 	"guest=os life=crowd mode=mixed pool=256",
+	"guest=os life=large mode=mixed vcpus=2",
 };
 
 /* In turn: other processors, memory that is not there, the smallest pool. */

@@ -4,6 +4,7 @@
 
 #include "flush.h"
 #include "large.h"
+#include "leaf.h"
 #include "reclaim.h"
 #include "set.h"
 #include "slot.h"
@@ -30,7 +31,7 @@ void page_reclaim(struct umbra_vm *vm, unsigned n)
 {
 	while (vm->n_free < n) {
 		vm->stats.mmu_recycled++;
-		page_zap(vm, reclaim_pick(vm));
+		page_zap(vm, reclaim_pick(vm), false);
 	}
 }
 
@@ -116,7 +117,34 @@ uint32_t page_create(struct umbra_vm *vm, uint64_t gfn, uint32_t role, uint32_t 
 	return page;
 }
 
-void page_empty(struct umbra_vm *vm, uint32_t page)
+static void empty_leaves(struct umbra_vm *vm, uint32_t page, unsigned first)
+{
+	struct leaves l = leaves_from(vm, page, first);
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < GROUP_ENTRIES; i++) {
+		uint64_t spte = leaf_read(&l, i);
+
+		if (spte) {
+			leaf_clear(&l, i, spte, leaf_gfn(&l, i));
+			n++;
+		}
+	}
+	if (n)
+		leaf_cleared(&l, n);
+}
+
+static void empty_links(struct umbra_vm *vm, uint32_t page, unsigned first, bool orphans)
+{
+	for (unsigned i = first; i < first + GROUP_ENTRIES; i++) {
+		uint32_t child = set_read(vm, page, i) ? set_clear(vm, page, i) : 0;
+
+		if (child && orphans)
+			page_note_orphan(vm, child);
+	}
+}
+
+void page_empty(struct umbra_vm *vm, uint32_t page, bool orphans)
 {
 	struct shadow_page *sp = &vm->pages[page];
 
@@ -124,13 +152,14 @@ void page_empty(struct umbra_vm *vm, uint32_t page)
 	vm->stale_parts = true;
 	for (uint64_t groups = sp->touched; groups; groups &= groups - 1) {
 		unsigned first = (unsigned)__builtin_ctzll(groups) << GROUP_SHIFT;
+		uint64_t *snapshot = &vm->snapshots[page][first];
 
-		for (unsigned i = first; sp->n_present && i < first + GROUP_ENTRIES; i++) {
-			if (set_read(vm, page, i))
-				set_clear(vm, page, i);
-		}
-		for (unsigned i = first; i < first + GROUP_ENTRIES; i++)
-			vm->snapshots[page][i] = 0;
+		if (sp->n_present && page_level(sp) == 1)
+			empty_leaves(vm, page, first);
+		else if (sp->n_present)
+			empty_links(vm, page, first, orphans);
+		for (unsigned i = 0; i < GROUP_ENTRIES; i++)
+			snapshot[i] = 0;
 	}
 	sp->touched = 0;
 }
@@ -145,7 +174,7 @@ static void leave_table(struct umbra_vm *vm, struct shadow_page *sp)
 	large_may_merge(vm, sp->gfn);
 }
 
-void page_zap(struct umbra_vm *vm, uint32_t page)
+void page_zap(struct umbra_vm *vm, uint32_t page, bool orphans)
 {
 	struct shadow_page *sp = &vm->pages[page];
 	uint32_t *at = hash_head(vm, sp->gfn);
@@ -153,7 +182,7 @@ void page_zap(struct umbra_vm *vm, uint32_t page)
 	UMBRA_ASSERT(vm, sp->in_use && !sp->roots);
 	while (sp->parents)
 		set_clear(vm, ref_page(sp->parents), ref_index(sp->parents));
-	page_empty(vm, page);
+	page_empty(vm, page, orphans);
 	while (*at != page)
 		at = &vm->pages[*at].hash_next;
 	*at = sp->hash_next;
@@ -177,10 +206,10 @@ void page_zap_all(struct umbra_vm *vm)
 		if (!vm->pages[page].in_use)
 			continue;
 		if (vm->pages[page].roots) {
-			page_empty(vm, page);
+			page_empty(vm, page, false);
 			flush_later(vm);
 		} else {
-			page_zap(vm, page);
+			page_zap(vm, page, false);
 		}
 	}
 }

@@ -44,11 +44,23 @@ static inline bool page_oos(const struct umbra_vm *vm, unsigned level)
 	return level == 1 ? vm->policy.oos != UMBRA_OOS_OFF : vm->policy.oos == UMBRA_OOS_ALL;
 }
 
-/* Unlink, empty and free @page, which no vCPU runs on. All TLBs will be flushed. */
-void page_zap(struct umbra_vm *vm, uint32_t page);
+/* If nothing leads to @page any more, note it for sync_reap_orphans(). Pages of parts are not: they
+ * are dear, and a 2M page may have them again. */
+static inline void page_note_orphan(struct umbra_vm *vm, uint32_t page)
+{
+	const struct shadow_page *sp = &vm->pages[page];
 
-/* Empty @page; children stay. The caller sees to the flush, or the guest owes it. */
-void page_empty(struct umbra_vm *vm, uint32_t page);
+	if (!sp->parents && !sp->roots && !page_direct(sp) && vm->n_orphans < ORPHANS_MAX)
+		vm->orphans[vm->n_orphans++] = page;
+}
+
+/* Unlink, empty and free @page, which no vCPU runs on. All TLBs will be flushed. @orphans: note
+ * those that it leaves behind. */
+void page_zap(struct umbra_vm *vm, uint32_t page, bool orphans);
+
+/* Empty @page; children stay, @orphans as above. The caller sees to the flush, or the guest owes
+ * it. */
+void page_empty(struct umbra_vm *vm, uint32_t page, bool orphans);
 
 /* Zap all; the roots that vCPUs run on are only emptied. */
 void page_zap_all(struct umbra_vm *vm);

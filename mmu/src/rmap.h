@@ -11,25 +11,26 @@
 
 static inline void rmap_add(struct umbra_vm *vm, uint32_t *head, uint32_t ref)
 {
-	struct link *link = ref_link(vm, ref);
+	struct link *links = vm->links[0]; /* by ref */
+	uint32_t next = *head;
 
-	link->prev = 0;
-	link->next = *head;
-	if (*head)
-		ref_link(vm, *head)->prev = ref;
+	links[ref] = (struct link){.next = next, .prev = 0};
+	if (next)
+		links[next].prev = ref;
 	*head = ref;
 }
 
 static inline void rmap_remove(struct umbra_vm *vm, uint32_t *head, uint32_t ref)
 {
-	struct link *link = ref_link(vm, ref);
+	struct link *links = vm->links[0];
+	struct link link = links[ref];
 
-	if (link->next)
-		ref_link(vm, link->next)->prev = link->prev;
-	if (link->prev)
-		ref_link(vm, link->prev)->next = link->next;
+	if (link.next)
+		links[link.next].prev = link.prev;
+	if (link.prev)
+		links[link.prev].next = link.next;
 	else
-		*head = link->next;
+		*head = link.next;
 }
 
 #endif

@@ -11,6 +11,8 @@
 #include "lock.h"
 #include "mode.h"
 #include "page.h"
+#include "set.h"
+#include "spte.h"
 #include "sync.h"
 #include "tree.h"
 #include "unsync.h"
@@ -53,7 +55,7 @@ static void take_root(struct umbra_vm *vm, uint32_t root)
 	if (sp->parents || sp->roots) {
 		unsync_adopt(vm, root, 0);
 	} else {
-		page_empty(vm, root);
+		page_empty(vm, root, false);
 		unsync_give(vm, root, root);
 	}
 }
@@ -87,6 +89,43 @@ static void enter(struct umbra_vcpu *vcpu, uint32_t from)
 		tree_inherit(vm, from, root);
 }
 
+/* Does @root lead to anything that others do not? */
+static bool leads_to_own(const struct umbra_vm *vm, uint32_t root)
+{
+	const struct shadow_page *sp = &vm->pages[root];
+
+	for (uint64_t groups = sp->touched; groups; groups &= groups - 1) {
+		unsigned first = (unsigned)__builtin_ctzll(groups) << GROUP_SHIFT;
+
+		for (unsigned i = first; i < first + GROUP_ENTRIES; i++) {
+			uint64_t spte = set_read(vm, root, i);
+
+			if (spte && vm->pages[spte_child(vm, spte)].owner == root)
+				return true;
+		}
+	}
+	return false;
+}
+
+/*
+ * A process that has ended is not switched to again: nobody would ever see that its tables are
+ * gone. So each switch looks at one more page, and if it is a root that nobody runs on brings it up
+ * to date as if it were switched to. One that leads to nothing of its own then goes: should it
+ * live, it is made again at the price of a new root.
+ */
+static void visit_idle_root(struct umbra_vm *vm)
+{
+	struct shadow_page *sp;
+
+	vm->visit = vm->visit + 1 < vm->n_pages ? vm->visit + 1 : 1;
+	sp = &vm->pages[vm->visit];
+	if (LIKELY(sp->owner != vm->visit || sp->roots || sp->parents || !page_has_table(sp)))
+		return;
+	sync_root(vm, vm->visit);
+	if (!leads_to_own(vm, vm->visit))
+		page_zap(vm, vm->visit, false);
+}
+
 /* The registers have been taken over; everything the guest could have cached is
  * stale now. With
  * @always the hardware is flushed whether or not anything was lost: what it
@@ -100,6 +139,7 @@ static void switch_root(struct umbra_vcpu *vcpu, bool always)
 		page_zap_all(vm);
 	large_pass(vm);
 	enter(vcpu, from);
+	visit_idle_root(vm);
 	vcpu->n_gave_up = 0;
 	flush_enter(vcpu, always);
 }

@@ -3,6 +3,7 @@
 #include "set.h"
 
 #include "flush.h"
+#include "leaf.h"
 #include "rmap.h"
 #include "slot.h"
 #include "spte.h"
@@ -118,18 +119,6 @@ uint64_t set_leaf_gfn(const struct umbra_vm *vm, uint32_t page, unsigned index)
 	return gpte_gfn(vm->snapshots[page][index], level);
 }
 
-/* Take a 4K leaf of RAM off the list that it is in. */
-static inline void forget_4k(struct umbra_vm *vm, uint32_t page, unsigned index, uint64_t spte)
-{
-	const struct shadow_page *sp = &vm->pages[page];
-	uint64_t gfn = page_direct(sp) ? sp->gfn + index : gpte_gfn(vm->snapshots[page][index], 1);
-	struct frame *frame = frame_of(vm, gfn);
-
-	rmap_remove(vm, &frame->rmap, ref_make(page, index));
-	if (UNLIKELY((frame->shadows & FRAME_UNSYNC) && (spte & X86_PTE_D)))
-		unsync_note_dirty(vm, gfn);
-}
-
 /* The rest of set_clear() above the last level. */
 static uint32_t forget_upper(struct umbra_vm *vm, uint32_t page, unsigned index, uint64_t spte)
 {
@@ -155,12 +144,15 @@ uint32_t set_clear(struct umbra_vm *vm, uint32_t page, unsigned index)
 	uint64_t spte = set_read(vm, page, index);
 
 	UMBRA_ASSERT(vm, spte_present(spte));
+	if (page_level(&vm->pages[page]) == 1) {
+		struct leaves l = leaves_of(vm, page);
+
+		leaf_clear(&l, index, spte, leaf_gfn(&l, index));
+		leaf_cleared(&l, 1);
+		return 0;
+	}
 	store(vm, page, index, 0);
 	vm->pages[page].n_present--;
 	flush_note_lost(vm, page);
-	if (UNLIKELY(page_level(&vm->pages[page]) > 1))
-		return forget_upper(vm, page, index, spte);
-	if (spte & SPTE_RMAP)
-		forget_4k(vm, page, index, spte);
-	return 0;
+	return forget_upper(vm, page, index, spte);
 }

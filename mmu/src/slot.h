@@ -13,7 +13,9 @@ extern const uint64_t slot_absent_table[ENTRIES];
 /* The slot that grants @gfn, or NULL: absent. */
 static inline struct slot *slot_find(struct umbra_vm *vm, uint64_t gfn)
 {
-	for (struct slot *s = vm->slots; s < vm->slots + vm->n_slots; s++) {
+	if (LIKELY(gfn - vm->slots[0].first < vm->slots[0].n_frames))
+		return &vm->slots[0];
+	for (struct slot *s = vm->slots + 1; s < vm->slots + vm->n_slots; s++) {
 		if (gfn - s->first < s->n_frames)
 			return s;
 	}
@@ -35,6 +37,14 @@ static inline struct region *slot_region(const struct slot *slot, uint64_t gfn)
 static inline struct frame *frame_of(struct umbra_vm *vm, uint64_t gfn)
 {
 	return slot_frame(slot_find(vm, gfn), gfn);
+}
+
+/* The same where it is known to be. */
+static inline struct frame *frame_of_ram(struct umbra_vm *vm, uint64_t gfn)
+{
+	const struct slot *slot = slot_find(vm, gfn);
+
+	return &slot->frames[gfn - slot->first];
 }
 
 /* A guest table whose stores must be seen: no entry maps it writable (I2). */

@@ -66,18 +66,20 @@ static inline uint64_t spte_rights(uint32_t role, uint64_t gpte, bool terminal)
 
 	if (!terminal)
 		return rights | (role & ROLE_WP0 ? X86_PTE_W : gpte & X86_PTE_W);
-	if ((gpte & X86_PTE_D) && (role & ROLE_ACC_W))
-		rights |= gpte & X86_PTE_W;
-	return rights;
+	/* W where D and W are, and ACC_W: without a branch, as this is done by the thousand. */
+	return rights | (gpte & gpte / (X86_PTE_D / X86_PTE_W) & role / (ROLE_ACC_W / X86_PTE_W) &
+				X86_PTE_W);
 }
 
 /* Memory type, global bit and protection key of a leaf at shadow @level for the terminal @gpte of
  * the same level. */
+#define SPTE_LEAF_BITS    (X86_PTE_PWT | X86_PTE_PCD | X86_PTE_G | X86_PTE_PK)
+#define SPTE_LEAF_BITS_4K (SPTE_LEAF_BITS | X86_PTE_PAT_4K)
+
 static inline uint64_t spte_leaf_bits(uint64_t gpte, unsigned level)
 {
-	uint64_t keep = X86_PTE_PWT | X86_PTE_PCD | X86_PTE_G | X86_PTE_PK;
-
-	return gpte & (keep | (level == 1 ? X86_PTE_PAT_4K : X86_PTE_PS | X86_PTE_PAT_LARGE));
+	return gpte &
+	       (level == 1 ? SPTE_LEAF_BITS_4K : SPTE_LEAF_BITS | X86_PTE_PS | X86_PTE_PAT_LARGE);
 }
 
 /* The same for a leaf in a direct page of @role. */

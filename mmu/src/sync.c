@@ -47,6 +47,7 @@
 #include "sync.h"
 
 #include "flush.h"
+#include "leaf.h"
 #include "page.h"
 #include "set.h"
 #include "slot.h"
@@ -59,13 +60,6 @@
 static const struct format *page_format(const struct umbra_vm *vm, const struct shadow_page *sp)
 {
 	return &vm->formats[role_format(sp->role)];
-}
-
-static void note_orphan(struct umbra_vm *vm, uint32_t child)
-{
-	if (!vm->pages[child].parents && !vm->pages[child].roots &&
-		!page_direct(&vm->pages[child]) && vm->n_orphans < ORPHANS_MAX)
-		vm->orphans[vm->n_orphans++] = child;
 }
 
 /* Can a present shadow entry in a page of @role stay, with other bits: does it lead where @gpte
@@ -109,27 +103,91 @@ static void note_stale(struct umbra_vm *vm, const struct shadow_page *sp, uint64
 		vm->stale_parts = true;
 }
 
-/* sync_entry() at the last level. */
-static void sync_leaf(struct umbra_vm *vm, uint32_t page, unsigned index, uint64_t gpte)
+/* The leaf for the usable @gpte in the empty entry. */
+LEAF_INLINE void fill(const struct leaves *l, unsigned index, uint64_t gpte)
 {
-	struct shadow_page *sp = &vm->pages[page];
-	uint64_t spte = set_read(vm, page, index);
-	uint64_t was = vm->snapshots[page][index];
-	bool usable = gpte_usable(page_format(vm, sp), gpte, 1);
+	uint64_t gfn = gpte_gfn(gpte, 1);
+	const struct slot *slot = slot_find(l->vm, gfn);
+	struct frame *frame = slot_frame(slot, gfn);
 
-	if (spte) {
-		vm->stale_writable |= spte & X86_PTE_W;
-		if (usable && !((was ^ gpte) & X86_PTE_FRAME)) {
-			set_bits(vm, page, index, changed_leaf(vm, sp->role, spte, gpte, 1));
-			vm->snapshots[page][index] = gpte;
+	if (UNLIKELY(!frame)) {
+		tree_prefetch_device(l->vm, l->page, ref_index(l->ref + index), gpte);
+		return;
+	}
+	l->vm->stats.mmu_prefetch++;
+	leaf_fill(l, index, leaf_spte(l, slot, frame, gpte), frame);
+}
+
+/* What a number of changed entries have in common. */
+struct tally {
+	uint64_t were;       /* OR of the leaves that were there */
+	uint64_t gone, come; /* bits of leaves that stayed */
+	unsigned cleared;
+};
+
+/* What mprotect(), fork() and scans change in an entry; and what is ignored in all formats. */
+#define ONLY_RIGHTS (SPTE_RIGHTS | X86_PTE_A | X86_PTE_D | 0xe00)
+
+/* May the leaf for @gpte be writable now? */
+LEAF_INLINE bool may_write(const struct leaves *l, uint64_t gpte)
+{
+	uint64_t gfn = gpte_gfn(gpte, 1);
+	const struct slot *slot = slot_find(l->vm, gfn);
+	const struct frame *frame = slot_frame(slot, gfn);
+
+	return slot && slot->writable && !(frame && frame_protected(frame));
+}
+
+/* The leaf @spte stays, and has to be @now, for @gpte. */
+LEAF_INLINE void change(const struct leaves *l, unsigned index, uint64_t spte, uint64_t now,
+	uint64_t gpte, struct tally *tally)
+{
+	if ((now & ~spte & X86_PTE_W) && !may_write(l, gpte))
+		now &= ~X86_PTE_W;
+	tally->gone |= spte & ~now;
+	tally->come |= now & ~spte;
+	leaf_store(l, index, now);
+}
+
+/* The guest's entry is @gpte now. */
+LEAF_INLINE void sync_leaf(
+	const struct leaves *l, unsigned index, uint64_t gpte, struct tally *tally)
+{
+	uint64_t spte = leaf_read(l, index);
+	uint64_t was = l->snapshot[index];
+	bool usable = leaf_usable(l, gpte);
+
+	tally->were |= spte;
+	l->snapshot[index] = gpte;
+	if (spte && usable) {
+		uint64_t now = (spte & ~SPTE_RIGHTS) | spte_rights(l->role, gpte, true);
+
+		if (LIKELY(!((was ^ gpte) & ~ONLY_RIGHTS))) {
+			change(l, index, spte, now, gpte, tally);
 			return;
 		}
-		set_clear(vm, page, index);
+		if (!((was ^ gpte) & X86_PTE_FRAME)) {
+			now = (now & ~SPTE_LEAF_BITS_4K) | spte_leaf_bits(gpte, 1);
+			change(l, index, spte, now, gpte, tally);
+			return;
+		}
 	}
-	vm->snapshots[page][index] = gpte;
-	page_touch(sp, index);
+	if (spte) {
+		leaf_clear(l, index, spte, gpte_gfn(was, 1));
+		tally->cleared++;
+	}
 	if (usable)
-		tree_prefetch(vm, page, index, gpte);
+		fill(l, index, gpte);
+}
+
+static inline void settle_tally(const struct leaves *l, const struct tally *tally)
+{
+	l->vm->changes++;
+	if (tally->cleared)
+		leaf_cleared(l, tally->cleared);
+	else if ((tally->gone & ~X86_PTE_NX) || (tally->come & ~X86_PTE_W))
+		flush_note_lost(l->vm, l->page);
+	l->vm->stale_writable |= tally->were & X86_PTE_W;
 }
 
 /* What the entry above the last level, which leads where it led, has to be for
@@ -168,7 +226,7 @@ static void sync_upper_entry(struct umbra_vm *vm, uint32_t page, unsigned index,
 
 		/* Only when the link went for good, not when the entry merely lost A, say. */
 		if (child && (!(gpte & X86_PTE_P) || !same))
-			note_orphan(vm, child);
+			page_note_orphan(vm, child);
 	}
 	vm->snapshots[page][index] = gpte;
 	page_touch(sp, index);
@@ -176,10 +234,16 @@ static void sync_upper_entry(struct umbra_vm *vm, uint32_t page, unsigned index,
 
 void sync_entry(struct umbra_vm *vm, uint32_t page, unsigned index, uint64_t gpte)
 {
-	if (page_level(&vm->pages[page]) == 1)
-		sync_leaf(vm, page, index, gpte);
-	else
+	if (page_level(&vm->pages[page]) == 1) {
+		struct leaves l = leaves_of(vm, page);
+		struct tally tally = {0};
+
+		page_touch(l.sp, index);
+		sync_leaf(&l, index, gpte, &tally);
+		settle_tally(&l, &tally);
+	} else {
 		sync_upper_entry(vm, page, index, gpte);
+	}
 }
 
 void sync_entry_now(struct umbra_vm *vm, uint32_t page, unsigned index)
@@ -225,24 +289,78 @@ void sync_wide_views(struct umbra_vm *vm, const struct walk *walk)
 	}
 }
 
-/* An entry of @page was found to be @gpte now. */
-static void sync_changed(struct umbra_vm *vm, uint32_t page, unsigned index, uint64_t gpte)
+/* What changed in the group at @first of an upper table. Returns how many entries. */
+static unsigned sync_upper_group(
+	struct umbra_vm *vm, uint32_t page, unsigned first, const uint64_t *now)
 {
-	vm->stats.mmu_sync_changed++;
-	sync_entry(vm, page, index, gpte);
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < GROUP_ENTRIES; i++) {
+		if (now[i] != vm->snapshots[page][first + i]) {
+			sync_upper_entry(vm, page, first + i, now[i]);
+			n++;
+		}
+	}
+	return n;
 }
 
+/* The same at the last level. */
+static unsigned sync_leaf_group(
+	struct umbra_vm *vm, uint32_t page, unsigned first, const uint64_t *now)
+{
+	struct leaves l = leaves_from(vm, page, first);
+	struct tally tally = {0};
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < GROUP_ENTRIES; i++) {
+		uint64_t gpte = gpte_load(&now[i]);
+
+		if (gpte != l.snapshot[i]) {
+			sync_leaf(&l, i, gpte, &tally);
+			n++;
+		}
+	}
+	settle_tally(&l, &tally);
+	return n;
+}
+
+/* Something in the group at @first has changed. */
 static __attribute__((noinline)) void sync_group(
 	struct umbra_vm *vm, uint32_t page, struct gpte_table table, unsigned first)
 {
-	const uint64_t *was = vm->snapshots[page];
+	bool upper = page_level(&vm->pages[page]) > 1;
+	const uint64_t *now = table.wide + first;
+	uint64_t copy[GROUP_ENTRIES];
 
-	for (unsigned i = first; i < first + GROUP_ENTRIES; i++) {
-		uint64_t gpte = gpte_at(table, i);
-
-		if (gpte != was[i])
-			sync_changed(vm, page, i, gpte);
+	if (UNLIKELY(upper || !table.wide)) {
+		for (unsigned i = 0; i < GROUP_ENTRIES; i++)
+			copy[i] = gpte_at(table, first + i);
+		now = copy;
 	}
+	vm->stats.mmu_sync_changed += upper ? sync_upper_group(vm, page, first, now)
+					    : sync_leaf_group(vm, page, first, now);
+}
+
+bool sync_fill_group(struct umbra_vm *vm, uint32_t page, unsigned first)
+{
+	struct gpte_table table = page_gptes(&vm->pages[page]);
+	struct leaves l = leaves_from(vm, page, first);
+	unsigned n = 0;
+
+	page_touch(l.sp, first);
+	for (unsigned i = 0; i < GROUP_ENTRIES; i++) {
+		uint64_t gpte = gpte_at(table, first + i);
+		uint64_t spte = leaf_read(&l, i);
+
+		if (!spte && gpte != l.snapshot[i]) {
+			l.snapshot[i] = gpte;
+			if (leaf_usable(&l, gpte))
+				fill(&l, i, gpte);
+			spte = leaf_read(&l, i);
+		}
+		n += !!spte;
+	}
+	return n == GROUP_ENTRIES;
 }
 
 /* The way of nearly all tables: three instructions an entry. Groups that were
@@ -334,7 +452,7 @@ void sync_attach(struct umbra_vm *vm, uint32_t page, uint32_t owner)
 
 	if (!sp->parents && !sp->roots && sp->owner != owner) {
 		if (page_level(sp) > 1)
-			page_empty(vm, page);
+			page_empty(vm, page, false);
 		unsync_give(vm, page, owner);
 	}
 	if (page_level(sp) == 1) {
@@ -362,7 +480,7 @@ static bool flush_page(struct umbra_vm *vm, uint32_t page)
 	if (LIKELY(vm->policy.snapshot))
 		return sync_page(vm, page);
 	vm->stats.mmu_sync++;
-	page_empty(vm, page);
+	page_empty(vm, page, false);
 	return true;
 }
 
@@ -468,27 +586,6 @@ void sync_gva(struct umbra_vcpu *vcpu, umbra_gva gva)
 
 /* ---- orphans ---- */
 
-/* @page, which nothing leads to, goes with what only it led to. Pages of parts
- * stay: they are dear, and a 2M page may have them again. */
-static void reap(struct umbra_vm *vm, uint32_t page)
-{
-	struct shadow_page *sp = &vm->pages[page];
-	uint64_t groups = page_level(sp) > 1 ? sp->touched : 0;
-
-	for (; groups; groups &= groups - 1) {
-		unsigned first = (unsigned)__builtin_ctzll(groups) << GROUP_SHIFT;
-
-		for (unsigned i = first; sp->n_present && i < first + GROUP_ENTRIES; i++) {
-			uint32_t child = set_read(vm, page, i) ? set_clear(vm, page, i) : 0;
-
-			if (child && !vm->pages[child].parents && !vm->pages[child].roots &&
-				!page_direct(&vm->pages[child]))
-				reap(vm, child);
-		}
-	}
-	page_zap(vm, page);
-}
-
 void sync_reap_orphans(struct umbra_vm *vm)
 {
 	while (vm->n_orphans) {
@@ -496,6 +593,6 @@ void sync_reap_orphans(struct umbra_vm *vm)
 		const struct shadow_page *sp = &vm->pages[page];
 
 		if (sp->in_use && !sp->parents && !sp->roots)
-			reap(vm, page);
+			page_zap(vm, page, true);
 	}
 }

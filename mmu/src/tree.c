@@ -79,7 +79,7 @@ static void install_4k(struct umbra_vm *vm, uint32_t page, unsigned index, uint6
 		target->frame ? &target->frame->rmap : NULL);
 }
 
-void tree_prefetch(struct umbra_vm *vm, uint32_t page, unsigned index, uint64_t gpte)
+void tree_prefetch_device(struct umbra_vm *vm, uint32_t page, unsigned index, uint64_t gpte)
 {
 	struct target target;
 
@@ -90,34 +90,17 @@ void tree_prefetch(struct umbra_vm *vm, uint32_t page, unsigned index, uint64_t 
 		spte_rights(vm->pages[page].role, gpte, true) | spte_leaf_bits(gpte, 1), &target);
 }
 
-/* Look at the entries of the group at @first. Returns true if all of them lead somewhere now. */
-static __attribute__((noinline)) bool prefetch_group(
-	struct umbra_vm *vm, uint32_t page, struct gpte_table table, unsigned first)
-{
-	unsigned n = 0;
-
-	for (unsigned i = first; i < first + GROUP_ENTRIES; i++) {
-		uint64_t gpte = gpte_at(table, i);
-
-		if (gpte != vm->snapshots[page][i] && !set_read(vm, page, i))
-			sync_entry(vm, page, i, gpte);
-		n += !!set_read(vm, page, i);
-	}
-	return n == GROUP_ENTRIES;
-}
-
 void tree_prefetch_window(struct umbra_vm *vm, uint32_t page, unsigned index)
 {
-	struct gpte_table table = page_gptes(&vm->pages[page]);
 	unsigned n = vm->policy.prefetch > GROUP_ENTRIES ? vm->policy.prefetch : GROUP_ENTRIES;
 	unsigned first = index & ~(n - 1);
 	bool all = true;
 
 	for (unsigned i = first; i < first + n; i += GROUP_ENTRIES)
-		all &= prefetch_group(vm, page, table, i);
+		all &= sync_fill_group(vm, page, i);
 	/* What comes in such numbers goes on behind them, mostly. */
 	for (unsigned i = first + n; all && i < ENTRIES; i += GROUP_ENTRIES)
-		all = prefetch_group(vm, page, table, i);
+		all = sync_fill_group(vm, page, i);
 }
 
 /* All of a new direct page at level 1: it stands for a 2M page, whose parts are used at random. */
@@ -259,16 +242,45 @@ static void walk_from(const struct umbra_vm *vm, struct walk *walk, uint32_t pag
 	walk->any = any;
 }
 
+static struct descent *descent_slot(struct umbra_vcpu *vcpu, umbra_gva gva)
+{
+	return &vcpu->descents[gva >> 21 & (DESCENTS - 1)];
+}
+
+/* One more level of a descent in the making: @gpte, of @page. */
+static void descent_pass(
+	struct umbra_vm *vm, struct descent *known, uint32_t page, umbra_gva gva, uint64_t gpte)
+{
+	const struct shadow_page *sp = &vm->pages[page];
+	unsigned level = page_level(sp);
+
+	known->all &= gpte;
+	known->any |= gpte;
+	known->at[level - 2] = (const uint64_t *)sp->guest + gva_index(gva, level);
+	known->was[level - 2] = gpte;
+}
+
+/* It came to @page, at level 1. Nothing has been unlinked since @made. */
+static void descent_done(
+	struct umbra_vcpu *vcpu, struct descent *known, umbra_gva gva, uint32_t page, uint64_t made)
+{
+	if (vcpu->root_role & ROLE_NARROW)
+		return;
+	known->tag = tree_descent_tag(vcpu, gva);
+	known->made = made;
+	known->page = page;
+}
+
 static void descend(struct umbra_vcpu *vcpu, umbra_gva gva, struct walk *walk)
 {
 	struct umbra_vm *vm = vcpu->vm;
-	struct descent *known = &vcpu->descents[gva >> 21 & (DESCENTS - 1)];
+	struct descent *known = descent_slot(vcpu, gva);
 	uint32_t page = vcpu->root;
 	unsigned level = vcpu->mode->levels;
-	uint64_t all = ~0ull;
-	uint64_t any = 0;
 
 	known->tag = 0;
+	known->all = ~0ull;
+	known->any = 0;
 	known->n_above = level - 1;
 	for (; level > 1; level--) {
 		unsigned index = gva_index(gva, level);
@@ -279,20 +291,12 @@ static void descend(struct umbra_vcpu *vcpu, umbra_gva gva, struct walk *walk)
 		 * the table. */
 		if (!spte || gpte != vm->snapshots[page][index] || (gpte & X86_PTE_PS))
 			break;
-		all &= gpte;
-		any |= gpte;
-		known->at[level - 2] = (const uint64_t *)vm->pages[page].guest + index;
-		known->was[level - 2] = gpte;
+		descent_pass(vm, known, page, gva, gpte);
 		page = spte_child(vm, spte);
 	}
-	walk_from(vm, walk, page, level, all, any);
-	if (level != 1 || (vcpu->root_role & ROLE_NARROW))
-		return;
-	known->tag = tree_descent_tag(vcpu, gva);
-	known->made = vm->clock;
-	known->all = all;
-	known->any = any;
-	known->page = page;
+	walk_from(vm, walk, page, level, known->all, known->any);
+	if (level == 1)
+		descent_done(vcpu, known, gva, page, vm->clock);
 }
 
 uint32_t tree_known_page(const struct umbra_vcpu *vcpu, umbra_gva gva)
@@ -385,6 +389,8 @@ bool tree_map(struct umbra_vcpu *vcpu, umbra_gva gva, const struct walk *walk, a
 	const struct target *target)
 {
 	struct umbra_vm *vm = vcpu->vm;
+	struct descent *known = descent_slot(vcpu, gva);
+	uint64_t before = vm->clock;
 	uint32_t page = walk->page;
 	bool changed = false;
 	uint32_t child;
@@ -401,6 +407,7 @@ bool tree_map(struct umbra_vcpu *vcpu, umbra_gva gva, const struct walk *walk, a
 			changed |= refresh(vm, page, index, gpte);
 			if (level > walk->leaf_level) {
 				child = link_table(vm, page, index, gpte);
+				descent_pass(vm, known, page, gva, gpte);
 				changed |= set_read(vm, page, index) != old;
 				continue;
 			}
@@ -410,8 +417,10 @@ bool tree_map(struct umbra_vcpu *vcpu, umbra_gva gva, const struct walk *walk, a
 			bits |= role & ROLE_DIRECT ? spte_direct_leaf_bits(role, level)
 						   : spte_leaf_bits(gpte, level);
 			changed |= map_leaf(vm, page, index, bits, walk->gfn, target);
-			if (vm->policy.prefetch && gpte && level == 1)
-				tree_prefetch_window(vm, page, index);
+			if (gpte && level == 1) {
+				descent_done(vcpu, known, gva, page, before);
+				tree_prefetch_around(vm, page, index);
+			}
 			return changed;
 		}
 		/* The guest's page is larger than a leaf can be here: the parts hang in a direct

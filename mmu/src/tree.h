@@ -86,14 +86,15 @@ static inline void tree_prefetch_around(struct umbra_vm *vm, uint32_t page, unsi
 	unsigned first = index & ~(GROUP_ENTRIES - 1);
 	const uint64_t *table = vm->pages[page].guest;
 
-	if (vm->policy.prefetch > GROUP_ENTRIES ||
+	if (vm->policy.prefetch > GROUP_ENTRIES || page_narrow(&vm->pages[page]) ||
 		(vm->policy.prefetch &&
 			!gpte_group_same(table + first, &vm->snapshots[page][first])))
 		tree_prefetch_window(vm, page, index);
 }
 
-/* Install the leaf for the usable @gpte in the empty entry @index of @page, at level 1. */
-void tree_prefetch(struct umbra_vm *vm, uint32_t page, unsigned index, uint64_t gpte);
+/* Install the leaf for the usable @gpte, which leads to no RAM, in the empty entry @index of @page,
+ * at level 1. */
+void tree_prefetch_device(struct umbra_vm *vm, uint32_t page, unsigned index, uint64_t gpte);
 
 /* May a leaf at @level for @gfn be writable now: the slot lets it, and it covers no synced table?
  */

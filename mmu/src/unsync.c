@@ -148,5 +148,7 @@ bool unsync_take_written(struct umbra_vm *vm, uint32_t page)
 		unsync_note_dirty(vm, sp->gfn);
 	written = dirty || sp->written;
 	sp->written = false;
+	/* Of a leaf that has gone since, a TLB may still have the D. */
+	vm->dirty_cleared |= written;
 	return written;
 }

@@ -258,9 +258,10 @@ struct umbra_vm {
 	 * large.c. */
 	uint64_t merges[MERGES_MAX]; /* first gfn */
 	unsigned merge_first, n_merges;
+	uint32_t visit; /* page that the last switch of roots looked at, see root.c */
 	unsigned merge_wait; /* switches of roots until the next is merged */
 
-	bool dirty_cleared;   /* D bits were: the vCPU's tag is to be flushed */
+	bool dirty_cleared;   /* D bits were, or word of them: the tag is to be flushed */
 	uint64_t clock;       /* of losses and flushes, see flush.h; begins at 1 */
 	uint64_t all_flushed; /* when every vCPU was flushed, all tags */
 	unsigned n_tags;

@@ -51,7 +51,7 @@ void write_unshadow(struct umbra_vm *vm, uint64_t gfn)
 		if (vm->pages[page].roots) {
 			page = page_of_table(vm, gfn, page);
 		} else {
-			page_zap(vm, page);
+			page_zap(vm, page, false);
 			page = page_of_table(vm, gfn, 0);
 		}
 	}

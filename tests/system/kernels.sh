@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 # Debian's kernels, each with page tables of its own kind: they boot, they compute what is right,
-# and all of mmubench runs under shadow paging.
+# and all of mmubench and stress run under shadow paging.
 # Usage: kernels.sh BUILD-DIRECTORY amd64|5level|i686-pae|i686 [quick]
 set -u
 # shellcheck source=tests/system/lib.sh
@@ -102,6 +102,12 @@ for paging in $rows; do
 		SECONDS_MAX=60
 		expect_status 0
 		expect_measured 20
+
+		rule="$name, paging=$paging: nothing is wrong under stress"
+		SECONDS_MAX=200
+		guest "$paging" 'stress --seconds 20'
+		SECONDS_MAX=60
+		expect_status 0
 	else
 		rule="$name, paging=$paging: mmubench runs"
 		printf '%s \n' getpid fork_exit cow_fault > "$work/ops"

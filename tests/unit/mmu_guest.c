@@ -67,3 +67,13 @@ uint32_t guest_page_of(struct host *h, const uint64_t *entry)
 {
 	return page_of_table(h->vm, guest_table_of(h, entry), 0);
 }
+
+struct guest_looked guest_load(struct host *h, uint64_t root)
+{
+	const struct umbra_stats *stats = umbra_stats(h->vm);
+	struct guest_looked before = {stats->mmu_sync, stats->mmu_sync_skipped};
+
+	host_cr3(h, root);
+	return (struct guest_looked){
+		stats->mmu_sync - before.compared, stats->mmu_sync_skipped - before.skipped};
+}

@@ -36,4 +36,10 @@ uint64_t guest_table_of(const struct host *h, const uint64_t *entry);
 /* Its first shadow page; 0: none. */
 uint32_t guest_page_of(struct host *h, const uint64_t *entry);
 
+/* What a load of CR3 looked at. */
+struct guest_looked {
+	uint64_t compared, skipped; /* unsync tables */
+};
+struct guest_looked guest_load(struct host *h, uint64_t root);
+
 #endif

@@ -6,7 +6,7 @@ MMU_TEST_CFLAGS := -std=gnu11 -O1 -g -DUMBRA_DEBUG=1 -fno-strict-aliasing -fno-o
 
 MMU_TEST_DIR  := $(B)/tests/mmu
 MMU_TESTS     := $(addprefix test_mmu_,policy slot walk rmap tree fault flush sync write reclaim root audit \
-	modes narrow halves pae mixed keys elide large)
+	modes narrow halves pae mixed keys elide tags large unsync dirty rules random)
 MMU_TEST_BINS := $(MMU_TESTS:%=$(MMU_TEST_DIR)/%)
 MMU_TEST_OBJS := $(addprefix $(MMU_TEST_DIR)/,$(MMU_SRCS:.c=.o) \
 	$(addprefix tests/unit/mmu_,host.o processor.o guest.o))

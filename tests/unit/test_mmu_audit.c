@@ -411,7 +411,7 @@ static void assertions_are_on_in_these_tests(void **state)
 
 	h->on_panic = &here;
 	if (!setjmp(here)) {
-		page_zap(h->vm, h->vcpu->root); /* a vCPU runs on it */
+		page_zap(h->vm, h->vcpu->root, false); /* a vCPU runs on it */
 		fail_msg("no panic");
 	}
 	assert_non_null(strstr(h->panicked, "assertion failed"));

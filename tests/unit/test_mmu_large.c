@@ -123,6 +123,7 @@ static void not_while_another_table_is_there(void **state)
 	make_table(h, TABLE + 1, USER + (1ull << 21));
 	host_access(h, BIG, X86_PF_W);
 	drop_table(h, TABLE, USER);
+	assert_int_equal(h->vm->n_merges, 0);
 	switches(h, SOON + LATE);
 	assert_false(large(h, BIG));
 	drop_table(h, TABLE + 1, USER + (1ull << 21));
@@ -331,6 +332,21 @@ static void more_can_wait_than_there_is_room_for(void **state)
 	assert_int_equal(h->vm->n_merges, 0);
 }
 
+static void what_comes_later_does_not_put_it_off(void **state)
+{
+	struct host *h = *state;
+
+	make_table(h, TABLE, USER);
+	host_access(h, BIG, X86_PF_W);
+	drop_table(h, TABLE, USER);
+	for (unsigned i = 0; i < 7; i++) {
+		switches(h, 10);
+		make_table(h, TABLE + LARGE_FRAMES, USER);
+		drop_table(h, TABLE + LARGE_FRAMES, USER);
+	}
+	assert_true(large(h, BIG));
+}
+
 static void with_large_off_nothing_is_merged(void **state)
 {
 	struct host *h = *state;
@@ -411,6 +427,7 @@ int main(void)
 		cmocka_unit_test(an_invlpg_drops_parts_that_are_older_than_the_whole),
 		cmocka_unit_test(after_another_split_the_parts_protect_what_is_a_table_by_then),
 		T(more_can_wait_than_there_is_room_for),
+		T(what_comes_later_does_not_put_it_off),
 		T(with_large_off_nothing_is_merged),
 		T(what_the_guest_unmapped_is_not_merged),
 		cmocka_unit_test(a_half_of_a_4m_page_is_merged),

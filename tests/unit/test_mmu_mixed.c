@@ -47,9 +47,10 @@ static void add_wide_view(struct views *v, unsigned mode)
 	host_map(v->h, root, WINDOW, 1, gpte_of(v->table, LEAF));
 }
 
-static void views_new(struct views *v, const struct umbra_policy *policy)
+static void views_new(struct views *v, const struct umbra_policy *policy, bool caches)
 {
-	struct host *h = host_new_policy(policy);
+	struct host *h = host_new(&(struct host_config){
+		.policy = *policy, .caches = caches, .flush_tag = true, .tags = caches ? 3 : 1});
 
 	*v = (struct views){.h = h, .table = host_new_table(h), .random = 88172645463325252ull};
 	v->root[HOST_UNPAGED] = v->table;
@@ -181,7 +182,7 @@ static void each_store_of_the_embedder_is_seen_by_every_shadow(void **state)
 
 		policy.prefetch = cases[i].prefetch;
 		policy.large = cases[i].large;
-		views_new(&v, &policy);
+		views_new(&v, &policy, false);
 		enter(&v, view);
 		for (unsigned n = 0; n < 600; n++) {
 			struct store s = random_store(&v);
@@ -213,7 +214,7 @@ static void stores_of_the_guest_are_seen_by_every_shadow_after_a_flush(void **st
 		policy.oos = oos;
 		policy.prefetch = 8;
 		policy.sticky = 2;
-		views_new(&v, &policy);
+		views_new(&v, &policy, true);
 		for (unsigned n = 0; n < 150; n++) {
 			struct store stores[4];
 
@@ -267,7 +268,7 @@ static void a_and_d_of_the_second_of_two_narrow_entries_move_the_wide_one(void *
 		struct views v;
 		uint64_t *word;
 
-		views_new(&v, &policy);
+		views_new(&v, &policy, false);
 		add_device(v.h, 0x0700800, 0xb0000);
 		add_device(v.h, 0x2700800, 0xb0001);
 		add_device(v.h, 0x6700800, 0xb0002);
