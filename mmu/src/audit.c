@@ -92,6 +92,14 @@ static bool all_zero(const void *from, size_t n_bytes)
 	return true;
 }
 
+/* The first frame that a leaf maps. */
+static inline uint64_t leaf_gfn(const struct shadow_page *sp, unsigned index, uint64_t snapshot)
+{
+	unsigned level = page_level(sp);
+
+	return page_direct(sp) ? sp->gfn + index * level_frames(level) : gpte_gfn(snapshot, level);
+}
+
 /* ---- I1, I11: leaves map what the slots grant ---- */
 
 static bool audit_i01_slots(struct audit *a, const struct page_view *v, const struct entry *e)
@@ -143,23 +151,24 @@ static bool audit_i03_leaf(struct audit *a, const struct page_view *v, const str
 /* Walk one list; every member must be a leaf of @level for the right frames. */
 static bool audit_i03_list(struct audit *a, uint32_t head, unsigned level, uint64_t gfn)
 {
-	struct umbra_vm *vm = a->vm;
+	const struct umbra_vm *vm = a->vm;
+	const struct link *link;
 	uint32_t prev = 0;
 
-	for (uint32_t ref = head; ref; prev = ref, ref = ref_link(vm, ref)->next) {
+	for (uint32_t ref = head; ref; prev = ref, ref = link->next) {
 		uint32_t page = ref_page(ref);
 		unsigned index = ref_index(ref);
+		const struct shadow_page *sp = &vm->pages[page];
 
-		if (page >= vm->n_pages || !vm->pages[page].in_use)
+		if (page >= vm->n_pages || !sp->in_use)
 			return found(a, 3, "rmap leads nowhere", 0, 0);
-		if (!(set_read(vm, page, index) & SPTE_RMAP) ||
-			page_level(&vm->pages[page]) != level)
+		if (!(set_read(vm, page, index) & SPTE_RMAP) || page_level(sp) != level)
 			return found(a, 3, "rmap names an entry that is no leaf", page, index);
-		if (set_leaf_gfn(vm, page, index) / level_frames(level) !=
-			gfn / level_frames(level))
+		if ((leaf_gfn(sp, index, vm->snapshots[page][index]) ^ gfn) >= level_frames(level))
 			return found(a, 3, "rmap of another frame", page, index);
 		/* So that no list is a ring, nor any leaf in it twice. */
-		if (ref_link(vm, ref)->prev != prev)
+		link = &vm->links[page][index];
+		if (link->prev != prev)
 			return found(a, 3, "rmap list broken", page, index);
 		a->leaves_listed++;
 	}
@@ -256,6 +265,8 @@ static bool audit_i05_rights(struct audit *a, const struct page_view *v, const s
 	gpte = page_gpte(v->sp, e->index);
 	if (v->sp->guest_ro)
 		gpte |= X86_PTE_A | X86_PTE_D; /* they could not be set */
+	if (gpte == e->snapshot)
+		return true;
 	if (!(gpte & X86_PTE_P) || gpte_gfn(gpte, v->level) != gpte_gfn(e->snapshot, v->level) ||
 		!rights_granted(v->sp, e->spte, gpte))
 		return found(a, 5,
@@ -410,7 +421,7 @@ static void audit_entry(struct audit *a, const struct page_view *v, unsigned ind
 	bool sound;
 
 	if (e.leaf) {
-		e.gfn = set_leaf_gfn(a->vm, v->page, index);
+		e.gfn = leaf_gfn(v->sp, index, e.snapshot);
 		e.slot = slot_find(a->vm, e.gfn);
 		sound = audit_i01_slots(a, v, &e) && audit_i02_protection(a, v, &e) &&
 			audit_i03_leaf(a, v, &e);

@@ -100,30 +100,38 @@ static bool leads_to_own(const struct umbra_vm *vm, uint32_t root)
 		for (unsigned i = first; i < first + GROUP_ENTRIES; i++) {
 			uint64_t spte = set_read(vm, root, i);
 
-			if (spte && vm->pages[spte_child(vm, spte)].owner == root)
+			if (spte && (spte_is_leaf(spte, page_level(sp)) ||
+					    vm->pages[spte_child(vm, spte)].owner == root))
 				return true;
 		}
 	}
 	return false;
 }
 
+#define VISIT_AFTER 64u /* switches of roots */
+#define VISIT_PAGES 64u
+
 /*
  * A process that has ended is not switched to again: nobody would ever see that its tables are
- * gone. So each switch looks at one more page, and if it is a root that nobody runs on brings it up
- * to date as if it were switched to. One that leads to nothing of its own then goes: should it
- * live, it is made again at the price of a new root.
+ * gone. So now and then the next of the roots that nobody runs on is brought up to date, as if it
+ * were switched to. One that leads to nothing of its own then goes: should it live, it is made
+ * again at the price of a new root.
  */
 static void visit_idle_root(struct umbra_vm *vm)
 {
-	struct shadow_page *sp;
+	vm->visit_wait = VISIT_AFTER;
+	for (unsigned n = 0; n < VISIT_PAGES; n++) {
+		const struct shadow_page *sp;
 
-	vm->visit = vm->visit + 1 < vm->n_pages ? vm->visit + 1 : 1;
-	sp = &vm->pages[vm->visit];
-	if (LIKELY(sp->owner != vm->visit || sp->roots || sp->parents || !page_has_table(sp)))
+		vm->visit = vm->visit + 1 < vm->n_pages ? vm->visit + 1 : 1;
+		sp = &vm->pages[vm->visit];
+		if (sp->owner != vm->visit || sp->roots || sp->parents || !page_has_table(sp))
+			continue;
+		sync_root(vm, vm->visit);
+		if (!leads_to_own(vm, vm->visit))
+			page_zap(vm, vm->visit, false);
 		return;
-	sync_root(vm, vm->visit);
-	if (!leads_to_own(vm, vm->visit))
-		page_zap(vm, vm->visit, false);
+	}
 }
 
 /* The registers have been taken over; everything the guest could have cached is
@@ -139,7 +147,8 @@ static void switch_root(struct umbra_vcpu *vcpu, bool always)
 		page_zap_all(vm);
 	large_pass(vm);
 	enter(vcpu, from);
-	visit_idle_root(vm);
+	if (!vm->visit_wait--)
+		visit_idle_root(vm);
 	vcpu->n_gave_up = 0;
 	flush_enter(vcpu, always);
 }

@@ -312,6 +312,7 @@ static unsigned sync_leaf_group(
 	struct tally tally = {0};
 	unsigned n = 0;
 
+#pragma GCC unroll 8
 	for (unsigned i = 0; i < GROUP_ENTRIES; i++) {
 		uint64_t gpte = gpte_load(&now[i]);
 
@@ -350,15 +351,16 @@ bool sync_fill_group(struct umbra_vm *vm, uint32_t page, unsigned first)
 	page_touch(l.sp, first);
 	for (unsigned i = 0; i < GROUP_ENTRIES; i++) {
 		uint64_t gpte = gpte_at(table, first + i);
-		uint64_t spte = leaf_read(&l, i);
 
-		if (!spte && gpte != l.snapshot[i]) {
+		if (leaf_read(&l, i)) {
+			n++;
+		} else if (gpte != l.snapshot[i]) {
 			l.snapshot[i] = gpte;
-			if (leaf_usable(&l, gpte))
+			if (leaf_usable(&l, gpte)) {
 				fill(&l, i, gpte);
-			spte = leaf_read(&l, i);
+				n++;
+			}
 		}
-		n += !!spte;
 	}
 	return n == GROUP_ENTRIES;
 }
@@ -387,7 +389,7 @@ static void compare_wide(struct umbra_vm *vm, uint32_t page, struct gpte_table t
 
 bool sync_page(struct umbra_vm *vm, uint32_t page)
 {
-	struct gpte_table table = page_gptes(&vm->pages[page]);
+	const struct gpte_table table = page_gptes(&vm->pages[page]);
 	uint64_t before = vm->stats.mmu_sync_changed;
 
 	vm->stats.mmu_sync++;
@@ -579,9 +581,15 @@ void sync_gva(struct umbra_vcpu *vcpu, umbra_gva gva)
 {
 	struct umbra_vm *vm = vcpu->vm;
 
+	const struct descent *known;
+
 	if (!(vcpu->regs.efer & X86_EFER_TCE))
 		for_each_owner(vm, vcpu->root, sync_upper);
-	sync_path(vm, gva, tree_known_page(vcpu, gva));
+	known = tree_known(vcpu, gva);
+	if (LIKELY(known))
+		sync_entry_now(vm, known->page, gva_index(gva, 1));
+	else
+		sync_path(vm, gva, vcpu->root);
 }
 
 /* ---- orphans ---- */

@@ -281,7 +281,8 @@ static void descend(struct umbra_vcpu *vcpu, umbra_gva gva, struct walk *walk)
 	known->tag = 0;
 	known->all = ~0ull;
 	known->any = 0;
-	known->n_above = level - 1;
+	for (unsigned above = level; above < MAX_LEVEL; above++)
+		known->at[above ? above - 1 : 0] = &known->was[above ? above - 1 : 0];
 	for (; level > 1; level--) {
 		unsigned index = gva_index(gva, level);
 		uint64_t spte = set_read(vm, page, index);
@@ -419,7 +420,7 @@ bool tree_map(struct umbra_vcpu *vcpu, umbra_gva gva, const struct walk *walk, a
 			changed |= map_leaf(vm, page, index, bits, walk->gfn, target);
 			if (gpte && level == 1) {
 				descent_done(vcpu, known, gva, page, before);
-				tree_prefetch_around(vm, page, index);
+				tree_prefetch_around(vm, page, index, access);
 			}
 			return changed;
 		}

@@ -37,10 +37,11 @@ static inline const struct descent *tree_known(const struct umbra_vcpu *vcpu, um
 	if (known->tag != tree_descent_tag(vcpu, gva) || pages[0].unlinked > known->made ||
 		pages[vcpu->root].unlinked > known->made)
 		return NULL;
-	for (unsigned i = 0; i < known->n_above; i++) {
-		if (gpte_load(known->at[i]) != known->was[i])
-			return NULL;
-	}
+	static_assert(MAX_LEVEL == 5, "four levels above the last");
+	if (gpte_load(known->at[0]) != known->was[0] || gpte_load(known->at[1]) != known->was[1] ||
+		gpte_load(known->at[2]) != known->was[2] ||
+		gpte_load(known->at[3]) != known->was[3])
+		return NULL;
 	return known;
 }
 
@@ -76,19 +77,33 @@ void tree_inherit(struct umbra_vm *vm, uint32_t from, uint32_t to);
  */
 void tree_load_pdptes(struct umbra_vm *vm, uint32_t root);
 
-/* Install what can be of the entries around @index of @page, at level 1, which was just filled. */
+/* Install what can be of the entries around @index of @page, at level 1. */
 void tree_prefetch_window(struct umbra_vm *vm, uint32_t page, unsigned index);
 
-/* The same, but for a look that nothing there is new, which is cheap for tables of 8-byte entries.
+/*
+ * The same, if it is worth it: @index was just filled for @access. Data mostly goes on where it
+ * began; code jumps about, so there it takes a second page of the group to be used. A look whether
+ * anything is new in the group is cheap for tables of 8-byte entries.
  */
-static inline void tree_prefetch_around(struct umbra_vm *vm, uint32_t page, unsigned index)
+static inline void tree_prefetch_around(
+	struct umbra_vm *vm, uint32_t page, unsigned index, access_bits access)
 {
 	unsigned first = index & ~(GROUP_ENTRIES - 1);
 	const uint64_t *table = vm->pages[page].guest;
+	const uint64_t *entries = &vm->tables[page][first];
 
+	if (!vm->policy.prefetch)
+		return;
+	if (access & X86_PF_I) {
+		unsigned n = 0;
+
+		for (unsigned i = 0; i < GROUP_ENTRIES; i++)
+			n += !!entries[i];
+		if (n < 2)
+			return;
+	}
 	if (vm->policy.prefetch > GROUP_ENTRIES || page_narrow(&vm->pages[page]) ||
-		(vm->policy.prefetch &&
-			!gpte_group_same(table + first, &vm->snapshots[page][first])))
+		!gpte_group_same(table + first, &vm->snapshots[page][first]))
 		tree_prefetch_window(vm, page, index);
 }
 

@@ -157,8 +157,8 @@ struct descent {
 	uint64_t made; /* vm->clock */
 	uint64_t all, any;
 	uint32_t page; /* of the last-level table */
-	unsigned n_above;
-	const uint64_t *at[MAX_LEVEL - 1]; /* the entries above, from level 2 up */
+	/* The entries above, from level 2 up; where there is no such level, at[] is was[]. */
+	const uint64_t *at[MAX_LEVEL - 1];
 	uint64_t was[MAX_LEVEL - 1];
 };
 #define DESCENTS 16u
@@ -258,7 +258,8 @@ struct umbra_vm {
 	 * large.c. */
 	uint64_t merges[MERGES_MAX]; /* first gfn */
 	unsigned merge_first, n_merges;
-	uint32_t visit; /* page that the last switch of roots looked at, see root.c */
+	uint32_t visit; /* page that was looked at last for an idle root, see root.c */
+	unsigned visit_wait;
 	unsigned merge_wait; /* switches of roots until the next is merged */
 
 	bool dirty_cleared;   /* D bits were, or word of them: the tag is to be flushed */

@@ -56,10 +56,7 @@ static void each_store_is_seen_at_the_next_flush(void **state)
 {
 	struct host *h = *state;
 	uint64_t *entry = guest_uses(h, h->root, GVA, 0);
-	uint64_t *above = host_gpte(h, h->root, GVA, 2);
-	uint64_t twin = host_new_table(h), link = *above;
 
-	host_words(h, twin)[0] = gpte_of(DATA_GFN + 99, LEAF);
 	for (unsigned i = 1; i < 10; i++) {
 		guest_sets(h, entry, gpte_of(DATA_GFN + i, LEAF));
 		host_cr3(h, h->root);
@@ -67,13 +64,34 @@ static void each_store_is_seen_at_the_next_flush(void **state)
 		guest_sets(h, entry, gpte_of(DATA_GFN + 50 + i, LEAF));
 		host_invlpg(h, GVA);
 		assert_int_equal(host_read_gfn(h, GVA), DATA_GFN + 50 + i);
-		/* Above the last level an INVLPG of any address shows it. */
-		guest_sets(h, above, gpte_of(twin, GPTE_RW));
+	}
+}
+
+/* Above the last level an INVLPG of any address shows it. */
+static void so_is_each_above_the_last_level_at_the_next_invlpg(void **state)
+{
+	struct host *h = *state;
+	uint64_t links[5][2], *above[5];
+
+	guest_uses(h, h->root, GVA, 0);
+	for (unsigned level = 2; level <= 4; level++) {
+		uint64_t twin = host_new_table(h);
+
+		above[level] = host_gpte(h, h->root, GVA, level);
+		host_map(h, twin, GVA, 1, gpte_of(DATA_GFN + level, LEAF));
+		links[level][0] = *host_gpte(h, twin, GVA, level);
+		links[level][1] = *above[level];
+	}
+	settled_load(h);
+	for (unsigned i = 0; i < 24; i++) {
+		unsigned level = 2 + i / 2 % 3;
+
+		/* A store that changes nothing makes D old news, too. */
+		guest_sets(h, above[level], *above[level]);
 		host_invlpg(h, FAR);
-		assert_int_equal(host_read_gfn(h, GVA), DATA_GFN + 99);
-		guest_sets(h, above, link);
+		guest_sets(h, above[level], links[level][i % 2] | X86_PTE_A);
 		host_invlpg(h, FAR);
-		assert_int_equal(host_read_gfn(h, GVA), DATA_GFN + 50 + i);
+		assert_int_equal(host_read_gfn(h, GVA), DATA_GFN + (i % 2 ? 0 : level));
 	}
 }
 
@@ -261,6 +279,7 @@ int main(void)
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, host_teardown)
 		T(a_table_that_nobody_wrote_is_not_compared),
 		T(each_store_is_seen_at_the_next_flush),
+		T(so_is_each_above_the_last_level_at_the_next_invlpg),
 		T(it_does_not_matter_through_which_mapping_it_is_written),
 		T(nor_under_which_root),
 		cmocka_unit_test(a_mapping_that_goes_leaves_word_that_it_was_used),

@@ -294,6 +294,63 @@ static void each_loss_is_flushed(void **state)
 	}
 }
 
+/*
+ * Entries side by side are brought up to date together: what one gains is no excuse for what
+ * another loses. With two vCPUs, so that no D bit is cleared, which would be flushed for itself.
+ */
+static const struct {
+	const char *what;
+	uint64_t before[2], after[2];
+	bool lost;
+} pairs[] = {
+	{"W changes sides", {LEAF, LEAF & ~X86_PTE_W}, {LEAF & ~X86_PTE_W, LEAF}, true},
+	{"U changes sides", {LEAF, LEAF & ~X86_PTE_U}, {LEAF & ~X86_PTE_U, LEAF}, true},
+	{"NX changes sides", {LEAF, LEAF | X86_PTE_NX}, {LEAF | X86_PTE_NX, LEAF}, true},
+	{"D changes sides", {LEAF, LEAF & ~X86_PTE_D}, {LEAF & ~X86_PTE_D, LEAF}, true},
+	{"P changes sides", {LEAF, 0}, {0, LEAF}, true},
+	{"PCD changes sides", {LEAF, LEAF | X86_PTE_PCD}, {LEAF | X86_PTE_PCD, LEAF}, true},
+	{"one loses NX, the other gains it, too", {LEAF | X86_PTE_NX, LEAF},
+		{LEAF, LEAF | X86_PTE_NX}, true},
+	{"one loses W", {LEAF, LEAF}, {LEAF, LEAF & ~X86_PTE_W}, true},
+	{"one gains U", {LEAF, LEAF & ~X86_PTE_U}, {LEAF, LEAF}, true},
+	{"both gain W", {LEAF & ~X86_PTE_W, LEAF & ~X86_PTE_W}, {LEAF, LEAF}, false},
+	{"both lose NX", {LEAF | X86_PTE_NX, LEAF | X86_PTE_NX}, {LEAF, LEAF}, false},
+	{"one gains W, one loses NX", {LEAF & ~X86_PTE_W, LEAF | X86_PTE_NX}, {LEAF, LEAF}, false},
+	{"one gains P", {0, LEAF}, {LEAF, LEAF}, false},
+	{"bits that are the guest's own", {LEAF, LEAF}, {LEAF | 0xe00, LEAF | 1ull << 58}, false},
+};
+
+static void what_one_entry_gains_does_not_hide_what_another_loses(void **state)
+{
+	struct host_config config = {
+		.policy = umbra_policy_default, .max_vcpus = 2, .caches = true, .flush_tag = true};
+
+	(void)state;
+	for (size_t n = 0; n < sizeof(pairs) / sizeof(pairs[0]); n++) {
+		struct host *h = guest_new(&config);
+		struct umbra_vcpu *second;
+		uint64_t *entry;
+
+		print_message("  %s\n", pairs[n].what);
+		assert_int_equal(umbra_vcpu_create(h->vm, &second), UMBRA_OK);
+		host_map(h, h->root, GVA, 1, gpte_of(FRAME, pairs[n].before[0]));
+		entry = host_gpte(h, h->root, GVA, 1);
+		entry[1] = gpte_of(FRAME + 1, pairs[n].before[1]);
+		for (unsigned i = 0; i < 2; i++) {
+			host_access(h, guest_window(h, entry), X86_PF_W);
+			host_access(h, GVA, 0);
+			host_access(h, GVA + X86_PAGE_SIZE, 0);
+			host_cr3(h, h->root);
+		}
+		host_reset_flushes(h);
+		for (unsigned i = 0; i < 2; i++)
+			guest_sets(h, entry + i, gpte_of(FRAME + i, pairs[n].after[i]));
+		host_cr3(h, h->root);
+		assert_int_equal(all_flushes(h) > 0, pairs[n].lost);
+		host_free(h);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -305,6 +362,7 @@ int main(void)
 		cmocka_unit_test(a_pae_guest_elides_too),
 		T(after_a_flush_of_everything_nothing_is_owed),
 		cmocka_unit_test(each_loss_is_flushed),
+		cmocka_unit_test(what_one_entry_gains_does_not_hide_what_another_loses),
 #undef T
 	};
 

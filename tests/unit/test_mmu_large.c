@@ -305,6 +305,52 @@ static void after_another_split_the_parts_protect_what_is_a_table_by_then(void *
 
 /* ---- what waits ---- */
 
+static void each_that_waits_has_its_turn(void **state)
+{
+	struct host *h = *state;
+
+	make_table(h, TABLE, USER);
+	make_table(h, TABLE + LARGE_FRAMES, USER + (1ull << 21));
+	host_access(h, BIG, X86_PF_W);
+	host_access(h, OTHER, X86_PF_W);
+	drop_table(h, TABLE, USER);
+	drop_table(h, TABLE + LARGE_FRAMES, USER + (1ull << 21));
+	switches(h, SOON + LATE);
+	assert_true(large(h, BIG));
+	assert_false(large(h, OTHER));
+	switches(h, SOON + LATE);
+	assert_true(large(h, OTHER));
+}
+
+/* The 1G of it begins with the same frame, and stays as it is. */
+static void only_the_parts_of_2m_are_merged(void **state)
+{
+	struct host_config config = {.policy = umbra_policy_default, .caches = true};
+	struct host *h = host_new(&config);
+	const uint64_t table = 17;
+	uint64_t root;
+
+	(void)state;
+	/* All other tables are elsewhere. */
+	h->next_table = LARGE_FRAMES;
+	root = host_new_table(h);
+	host_map(h, root, BIG, 3, gpte_of(0, LEAF | PS));
+	host_map(h, root, USER, 2, gpte_of(table, GPTE_RW));
+	host_words(h, table)[0] = gpte_of(DATA_GFN, GPTE_RW);
+	h->root = root;
+	host_start(h, root);
+	assert_int_equal(host_read_gfn(h, USER), DATA_GFN);
+	host_access(h, BIG + 5 * X86_PAGE_SIZE, X86_PF_W);
+	assert_false(large(h, BIG));
+	drop_table(h, table, USER);
+	switches(h, SOON + LATE);
+	assert_true(large(h, BIG));
+	assert_int_equal(umbra_stats(h->vm)->mmu_large_merge, 1);
+	assert_int_equal(host_read_gfn(h, BIG + (DATA_GFN << X86_PAGE_SHIFT)), DATA_GFN);
+	assert_int_equal(host_read_gfn(h, BIG + 6 * X86_PAGE_SIZE), 6);
+	host_free(h);
+}
+
 /* Tables come and go: the oldest that waits is merged when there is no more room. */
 static void more_can_wait_than_there_is_room_for(void **state)
 {
@@ -426,6 +472,8 @@ int main(void)
 		T(every_place_that_has_the_parts_gets_the_whole),
 		cmocka_unit_test(an_invlpg_drops_parts_that_are_older_than_the_whole),
 		cmocka_unit_test(after_another_split_the_parts_protect_what_is_a_table_by_then),
+		T(each_that_waits_has_its_turn),
+		cmocka_unit_test(only_the_parts_of_2m_are_merged),
 		T(more_can_wait_than_there_is_room_for),
 		T(what_comes_later_does_not_put_it_off),
 		T(with_large_off_nothing_is_merged),
