@@ -86,50 +86,88 @@ static void do_one(struct random_plan *plan, const struct scene *scene)
 		random_plan_flush(plan, scene->gva);
 }
 
+/* What is at hand while data becomes a table. */
+struct takeover {
+	uint64_t data;   /* where it is mapped as data */
+	uint64_t leaf;   /* the gpa of the entry that maps it there */
+	uint64_t gva;    /* what it will translate */
+	uint64_t link;   /* the gpa of the entry that will lead to it */
+	unsigned level;  /* its own */
+	uint64_t offset; /* of its entry for @gva */
+	uint64_t frame;  /* as it is in entries */
+};
+
+static bool find_takeover(struct random_plan *plan, struct takeover *what)
+{
+	struct random_way from, to;
+	unsigned depth;
+
+	what->data = random_page(plan);
+	what->gva = random_page(plan);
+	random_find_way(plan, what->data, &from);
+	random_find_way(plan, what->gva, &to);
+	if (from.n != paging_rows[plan->style.mode].levels || to.n < 2)
+		return false;
+	depth = rng_percent(plan->rng, 70) ? to.n - 2 : rng_below(plan->rng, to.n - 1);
+	what->leaf = from.gpas[from.n - 1];
+	what->link = to.gpas[depth];
+	what->level = random_level(plan, depth + 1);
+	what->offset = to.gpas[depth + 1] % X86_PAGE_SIZE;
+	/* Nothing else maps these: the library would find a leaf to take W from, and flush. */
+	what->frame = (uint64_t)(0x40 + rng_below(plan->rng, 31)) << X86_PAGE_SHIFT;
+	return true;
+}
+
+/* An entry for it, through the mapping as data. */
+static void write_entry(struct random_plan *plan, const struct takeover *what)
+{
+	const uint64_t flags = ALIAS_FLAGS | X86_PTE_D;
+	uint64_t entry = flags | entry_gfn(plan->rng) << X86_PAGE_SHIFT;
+
+	if (what->level > 1 || rng_percent(plan->rng, 30))
+		entry = entry_pick(plan->rng, &plan->style, what->level);
+	random_store(plan, what->data + what->offset, entry);
+}
+
 /*
  * A page of data that is written through a mapping, which then loses W or all but is not flushed,
- * becomes a table: used as such while the old mapping may live on in a TLB, it is written through
- * that, and flushed.
+ * becomes a table: used as such while the old mapping may live on in TLBs, it is written through
+ * them, and flushed.
  */
 void random_plan_takeover(struct random_plan *plan)
 {
+	unsigned n_bytes = paging_rows[plan->style.mode].entry_bytes;
 	struct rng *rng = plan->rng;
-	uint64_t data = random_page(plan);
-	uint64_t gva = random_page(plan);
-	struct random_way from, to;
-	uint64_t entry;
 	unsigned vcpu = plan->vcpu;
-	unsigned depth;
+	struct takeover what;
+	uint64_t map;
 
-	random_find_way(plan, data, &from);
-	random_find_way(plan, gva, &to);
-	entry = from.entries[from.n - 1];
-	if (from.n != paging_rows[plan->style.mode].levels || to.n < 2)
+	if (!find_takeover(plan, &what))
 		return;
-	depth = rng_percent(rng, 70) ? to.n - 2 : rng_below(rng, to.n - 1);
+	map = what.frame | ALIAS_FLAGS | X86_PTE_D;
+	queue_add(plan->queue, STEP_UNSHADOW, vcpu)->gpa = what.frame;
+	random_poke(plan, what.leaf, map, n_bytes);
 	if (rng_percent(rng, 60))
 		random_follow(plan);
 	for (unsigned i = 0; i < plan->guest->vcpus; i++) {
 		plan->vcpu = i;
-		random_store(plan, data + (to.gpas[depth + 1] & 0xff8),
-			entry_pick(rng, &plan->style, 1));
+		queue_add(plan->queue, STEP_INVLPG, i)->gva = what.data;
+		write_entry(plan, &what);
 	}
 	plan->vcpu = vcpu;
-	random_edit_store(plan, from.gpas[from.n - 1],
-		entry & ~(rng_percent(rng, 70) ? X86_PTE_W : X86_PTE_P));
-	random_edit_store(plan, to.gpas[depth],
-		(entry & X86_PTE_FRAME) | ALIAS_FLAGS | (to.entries[depth] & X86_PTE_NX));
+	random_poke(
+		plan, what.leaf, map & ~(rng_percent(rng, 70) ? X86_PTE_W : X86_PTE_P), n_bytes);
+	random_poke(plan, what.link, what.frame | ALIAS_FLAGS, n_bytes);
 	for (unsigned i = 4 + rng_below(rng, 8); i > 0; i--) {
 		unsigned choice = rng_below(rng, 100);
 
 		plan->vcpu = rng_percent(rng, 60) ? vcpu : rng_below(rng, plan->guest->vcpus);
 		if (choice < 45)
-			random_touch(plan, gva);
+			random_touch(plan, what.gva);
 		else if (choice < 75)
-			random_store(plan, data + (to.gpas[depth + 1] & 0xff8),
-				entry_pick(rng, &plan->style, random_level(plan, depth + 1)));
+			write_entry(plan, &what);
 		else
-			random_plan_flush(plan, gva);
+			random_plan_flush(plan, what.gva);
 	}
 }
 

@@ -414,7 +414,7 @@ void random_guest_plan(struct random_guest *guest, const struct machine *machine
 	} else if (choice < 83) {
 		plan_storm(&plan);
 	} else if (choice < 85) {
-		if (rng_percent(rng, 75))
+		if (rng_percent(rng, 60))
 			random_plan_alias(&plan);
 		else
 			random_plan_takeover(&plan);

@@ -365,25 +365,39 @@ bool sync_fill_group(struct umbra_vm *vm, uint32_t page, unsigned first)
 	return n == GROUP_ENTRIES;
 }
 
-/* The way of nearly all tables: three instructions an entry. Groups that were
- * touched mostly lie side by side. */
+static inline bool four_groups_same(const uint64_t *now, const uint64_t *was)
+{
+	return gpte_group_same(now, was) &&
+	       gpte_group_same(now + GROUP_ENTRIES, was + GROUP_ENTRIES) &&
+	       gpte_group_same(now + 2 * GROUP_ENTRIES, was + 2 * GROUP_ENTRIES) &&
+	       gpte_group_same(now + 3 * GROUP_ENTRIES, was + 3 * GROUP_ENTRIES);
+}
+
+/* The way of nearly all tables: three instructions an entry. Groups that were touched mostly lie
+ * side by side. */
 static void compare_wide(struct umbra_vm *vm, uint32_t page, struct gpte_table table)
 {
+	const uint64_t *now = table.wide;
 	const uint64_t *was = vm->snapshots[page];
 	uint64_t groups = vm->pages[page].touched;
-	unsigned at = 0;
 
 	while (groups) {
-		unsigned skip = (unsigned)__builtin_ctzll(groups);
+		unsigned n = (unsigned)__builtin_ctzll(groups) * GROUP_ENTRIES;
 
-		groups >>= skip;
-		at += skip * GROUP_ENTRIES;
-		do {
-			if (!gpte_group_same(table.wide + at, was + at))
-				sync_group(vm, page, table, at);
-			at += GROUP_ENTRIES;
-			groups >>= 1;
-		} while (groups & 1);
+		now += n;
+		was += n;
+		groups >>= n / GROUP_ENTRIES;
+		for (; (groups & 15) == 15 && four_groups_same(now, was); groups >>= 4) {
+			now += 4 * GROUP_ENTRIES;
+			was += 4 * GROUP_ENTRIES;
+		}
+		if (!(groups & 1))
+			continue;
+		if (!gpte_group_same(now, was))
+			sync_group(vm, page, table, (unsigned)(now - table.wide));
+		now += GROUP_ENTRIES;
+		was += GROUP_ENTRIES;
+		groups >>= 1;
 	}
 }
 

@@ -18,7 +18,11 @@ reserve=44
 half=$(((mem + reserve) / 2))
 
 mkdir -p "$work/initrd/lib/stress"
-cp "$build"/guest/modules/*.ko "$work/initrd/lib/stress/"
+swap=no
+if [ -e "$build/guest/modules/.made" ]; then
+	cp "$build"/guest/modules/*.ko "$work/initrd/lib/stress/"
+	swap=yes
+fi
 (cd "$work/initrd" && find lib | cpio --quiet -o -H newc) > "$work/modules.cpio"
 
 # number NAME: of the statistics.
@@ -46,10 +50,12 @@ case $policy in
 esac
 
 rule='it makes use of all that the kernel has'
-grep -qx 'stress: the kernel has swap=yes ksm=yes huge-pages=yes numa-balancing=yes' "$work/out" ||
+has="swap=$swap ksm=yes huge-pages=yes numa-balancing=yes"
+grep -qx "stress: the kernel has $has" "$work/out" ||
 	fail 'not everything could be switched on'
 if [ "$seconds" -ge 120 ]; then
-	! grep -E ' rounds .* 0 [a-z]|not possible' "$work/out" || fail 'a worker did nothing'
+	! grep -E ' rounds .* 0 [a-z]' "$work/out" | grep -v 'not possible' ||
+		fail 'a worker did nothing'
 	grep -E ' rounds |^stress: [0-9]* wrong' "$work/out"
 	for name in audit_events audits pf_taken invlpg mmu_unsync mmu_sync mmu_sync_changed \
 		mmu_shadow_created mmu_recycled tlb_flush; do

@@ -69,7 +69,8 @@ $(SYSTEM_DIR)/kexec: tests/system/kexec.c tests/system/system_tests.mk | $(B)/.d
 	$(CC) $(GUEST_CFLAGS) -o $@ $<
 
 # A name of a script, and its words after "+". Longest first: two of them run at a time.
-SYSTEM_TESTS := boot policies chaos repeat stress+12+audit=200 hostile bad_input kernels+5level+quick multiboot
+SYSTEM_TESTS := boot policies chaos repeat stress+12+audit=200 hostile bad_input \
+	kernels+5level+quick multiboot
 GUEST_TESTS := kernels+i686-pae memtest+ia32 memtest+x64 kernels+i686 kernels+amd64 kernels+5level \
 	multiboot
 RUN_SYSTEM_TESTS := xargs -P 2 -I % sh -c 'set -- $$(echo % | tr + " "); script=$$1; shift; \
@@ -78,8 +79,8 @@ RUN_SYSTEM_TESTS := xargs -P 2 -I % sh -c 'set -- $$(echo % | tr + " "); script=
 
 TESTS += test-system
 .PHONY: test-system test-guests test-stress
-test-system: all $(GUEST_MODULES) $(SYSTEM_DIR)/chaos.bin $(SYSTEM_DIR)/attack-mem $(SYSTEM_DIR)/wide-map \
-		$(addprefix $(SYSTEM_DIR)/,told.elf told.bin told64.elf)
+test-system: all $(GUEST_MODULES) $(SYSTEM_DIR)/chaos.bin $(SYSTEM_DIR)/attack-mem \
+		$(SYSTEM_DIR)/wide-map $(addprefix $(SYSTEM_DIR)/,told.elf told.bin told64.elf)
 	@printf '%s\n' $(SYSTEM_TESTS) | $(RUN_SYSTEM_TESTS)
 
 # Kernels of every paging mode, in every row: a quarter of an hour, and downloads.
