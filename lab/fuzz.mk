@@ -35,7 +35,8 @@ TESTS += test-fuzz
 # The corpus passes, and it is good enough to notice a damaged machine.
 test-fuzz: $(B)/lab/umbra-fuzz-replay
 	$< $(FUZZ_CORPUS)
-	for sabotage in drop-flush drop-flush-gva skip-note stray-write wrong-frame lose-dirty; do \
+	for sabotage in drop-flush drop-flush-tag skip-note stray-write wrong-frame lose-dirty wrong-key \
+		ignore-tags keep-dirty never-dirty; do \
 		$< --sabotage $$sabotage $(FUZZ_CORPUS) || exit 1; done
 
 # New inputs are collected beside the build; a failing one is build/fuzz/crash-*: see --trace.

@@ -1,13 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The audit: every invariant of docs/INVARIANTS.md has its functions here,
- * which look at the whole state and believe no counter and no list. Reads,
- * never writes (but the counters of audits).
+ * The audit: every invariant of docs/INVARIANTS.md has its functions here, which look at the whole
+ * state and believe no counter and no list. Reads, never writes (but the counters of audits).
  *
- * It goes through the pages once, for what concerns them and each of their
- * entries, and through the frames once. Empty groups and frames are passed by,
- * after a look that they are empty. When several invariants are broken the
- * verdict is the first in the order of reporting_order[].
+ * It goes through the pages once, for what concerns them and each of their entries, through the
+ * frames once, and then through the lists of unsync tables. Empty groups and frames are passed by,
+ * after a look that they are empty. When several invariants are broken the verdict is the first in
+ * the order of reporting_order[].
  */
 #include "audit.h"
 
@@ -18,8 +17,7 @@
 #include "spte.h"
 #include "unsync.h"
 
-/* The audits after events share the look at what free pages hold: each looks at
- * one in so many. */
+/* The audits after events share the look at what free pages hold: each looks at one in so many. */
 #define FREE_TURNS 16u
 
 /* What was found, for the one who reads the panic. */
@@ -306,7 +304,7 @@ static bool audit_i07_frame(struct audit *a, const struct frame *frame, uint64_t
 		a->n_unsync += sp->listed;
 	}
 	a->tables_counted += n;
-	return (n && (frame->shadows & ~FRAME_UNSYNC) == n) ||
+	return (n && (frame->shadows & ~FRAME_FLAGS) == n) ||
 	       found(a, 7, "frame counts its shadows wrongly", 0, 0);
 }
 
@@ -331,8 +329,7 @@ static bool audit_i07_list(struct audit *a, uint32_t owner, unsigned which)
 	       found(a, 7, "a list of unsync tables has another end", owner, 0);
 }
 
-/* With every page of an unsync frame listed, and as many in the lists: they
- * have each once. */
+/* With every page of an unsync frame listed, and as many in the lists: they have each once. */
 static bool audit_i07_lists(struct audit *a)
 {
 	for (uint32_t owner = 0; owner < a->vm->n_pages; owner++) {
@@ -359,8 +356,7 @@ static bool audit_i07_roots(struct audit *a)
 	return true;
 }
 
-/* ---- I8: flushes. What may be stale no state tells, but what is owed and what times are noted ---
- */
+/* ---- I8: what is owed, and the times that are noted; what may be stale no state tells ---- */
 
 static bool audit_i08_clocks(struct audit *a)
 {

@@ -5,9 +5,8 @@
 
 #include "vm.h"
 
-/* If it is the event's turn under the policy `audit`: audit, and panic with the
- * verdict if that is bad. What free pages hold is looked at in turns. Lock:
- * none held. */
+/* If it is the event's turn under the policy `audit`: audit, and panic with the verdict if that is
+ * bad. What free pages hold is looked at in turns. Lock: none held. */
 void audit_after_event(struct umbra_vm *vm);
 
 /* At the end of every event. */

@@ -5,12 +5,11 @@
 #include "set.h"
 #include "spte.h"
 
-/* What a vCPU could hold under the tag that it runs with is gone. Other tags
- * need no such care: whatever was lost makes them unclean. */
+/* What a vCPU could hold under the tag that it runs with is gone. Other tags need no such care:
+ * whatever was lost makes them unclean. */
 static void settle(struct umbra_vm *vm)
 {
 	vm->dirty_cleared = false;
-	vm->freed = false;
 	vm->stale_writable = false;
 	vm->stale_parts = false;
 }
@@ -18,6 +17,7 @@ static void settle(struct umbra_vm *vm)
 void flush_now(struct umbra_vm *vm)
 {
 	vm->flush_all = false;
+	vm->freed = false;
 	vm->all_flushed = vm->clock;
 	settle(vm);
 	vm->stats.tlb_flush++;

@@ -2,10 +2,9 @@
 /*
  * 2M mappings that are split and merged; see large.h.
  *
- * Merging waits: tables are freed and made in the same few places, and to take
- * a 2M leaf away costs a flush and a fault. The parts stay in their direct
- * page, which no entry leads to after a merge: the rmap keeps their rights
- * true, and the next split links it again.
+ * Merging waits: tables are freed and made in the same few places, and to take a 2M leaf away costs
+ * a flush and a fault. The parts stay in their direct page, which no entry leads to after a merge:
+ * the rmap keeps their rights true, and the next split links it again.
  */
 #include "large.h"
 
@@ -43,8 +42,7 @@ void large_may_merge(struct umbra_vm *vm, uint64_t gfn)
 		gfn & ~(uint64_t)(LARGE_FRAMES - 1);
 }
 
-/* Let every entry that leads to @page, the parts of the 2M at @gfn, map it as a
- * whole. */
+/* Let every entry that leads to @page, the parts of the 2M at @gfn, map it as a whole. */
 static void merge_page(struct umbra_vm *vm, uint32_t page, struct slot *slot, uint64_t gfn)
 {
 	uint64_t leaf = (slot->hfn + (gfn - slot->first)) << X86_PAGE_SHIFT | X86_PTE_P |

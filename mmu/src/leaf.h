@@ -11,7 +11,6 @@
 #include "rmap.h"
 #include "slot.h"
 #include "spte.h"
-#include "unsync.h"
 
 /* Entries of a page at level 1, from one of them on, with all that they need at hand. */
 struct leaves {
@@ -25,7 +24,7 @@ struct leaves {
 	uint32_t ref; /* of the first */
 };
 
-/* Nothing here is for itself worth a call. */
+/* Each of these is too short to be a call. */
 #define LEAF_INLINE static inline __attribute__((always_inline))
 
 LEAF_INLINE struct leaves leaves_from(struct umbra_vm *vm, uint32_t page, unsigned first)
@@ -78,8 +77,8 @@ LEAF_INLINE void leaf_clear(const struct leaves *l, unsigned index, uint64_t spt
 	if (UNLIKELY(!(spte & SPTE_RMAP)))
 		return;
 	frame = frame_of_ram(l->vm, gfn);
-	if (UNLIKELY(frame->shadows) && (spte & X86_PTE_D))
-		unsync_note_dirty(l->vm, gfn);
+	if (UNLIKELY(frame->shadows & FRAME_UNSYNC) && (spte & X86_PTE_D))
+		frame->shadows |= FRAME_WRITTEN;
 	rmap_remove(l->vm, &frame->rmap, l->ref + index);
 }
 

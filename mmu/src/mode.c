@@ -245,7 +245,7 @@ bool mode_set(struct umbra_vcpu *vcpu, const struct umbra_paging_regs *regs)
 
 bool mode_set_cr3(struct umbra_vcpu *vcpu, uint64_t cr3)
 {
-	/* Bit 63 asks for no flush. It is not kept, and we flush all the same. */
+	/* Bit 63 asks for no flush. It is not kept, and we do as for a load that flushes. */
 	if (vcpu->regs.cr4 & X86_CR4_PCIDE)
 		cr3 &= ~X86_CR3_NO_FLUSH;
 	if (!cr3_legal(vcpu->vm, vcpu->regs.efer, cr3) || !load_top(vcpu, vcpu->mode, cr3))

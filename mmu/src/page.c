@@ -76,7 +76,8 @@ static void join_table(struct umbra_vm *vm, uint32_t page)
 		return;
 	if (!frame->shadows++) {
 		large_split(vm, slot, sp->gfn);
-		if (page_oos(vm, page_level(sp)))
+		/* What cannot be written is in sync: an A that is lost there is no change. */
+		if (page_oos(vm, page_level(sp)) && !sp->guest_ro)
 			frame->shadows |= FRAME_UNSYNC;
 		else
 			sync_write_protect(vm, sp->gfn);
@@ -136,7 +137,7 @@ static void empty_leaves(struct umbra_vm *vm, uint32_t page, unsigned first)
 
 static void empty_links(struct umbra_vm *vm, uint32_t page, unsigned first, bool orphans)
 {
-	for (unsigned i = first; i < first + GROUP_ENTRIES; i++) {
+	for (unsigned i = first; vm->pages[page].n_present && i < first + GROUP_ENTRIES; i++) {
 		uint32_t child = set_read(vm, page, i) ? set_clear(vm, page, i) : 0;
 
 		if (child && orphans)
@@ -168,7 +169,7 @@ static void leave_table(struct umbra_vm *vm, struct shadow_page *sp)
 {
 	struct frame *frame = sp->frame;
 
-	if (!frame || (--frame->shadows & ~FRAME_UNSYNC))
+	if (!frame || (--frame->shadows & ~FRAME_FLAGS))
 		return;
 	frame->shadows = 0;
 	large_may_merge(vm, sp->gfn);

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Shadow pages: the pool, the hash by (guest frame, role), birth and death. The
- * first page that is made from a guest table lets it out of sync, or protects
- * it where the policy forbids that; the death of the last one frees it. Keeps
- * I2 (at birth), I9. Lock: MMU lock held, everywhere here.
+ * Shadow pages: the pool, the hash by (guest frame, role), birth and death. The first page that is
+ * made from a guest table lets it out of sync, or protects it where the policy forbids that; the
+ * death of the last one frees it. Keeps I2 (at birth), I9. Lock: MMU lock held, everywhere here.
  */
 #ifndef MMU_PAGE_H
 #define MMU_PAGE_H
@@ -27,12 +26,11 @@ static inline void page_reserve(struct umbra_vm *vm, unsigned n)
 /* The page for (@gfn, @role), or 0. */
 uint32_t page_lookup(const struct umbra_vm *vm, uint64_t gfn, uint32_t role);
 
-/* Make it, to be linked from @parent (0: it will be a root); it must not exist
- * and a page must be reserved. Cannot fail. */
+/* Make it, to be linked from @parent (0: it will be a root); it must not exist and a page must be
+ * reserved. Cannot fail. */
 uint32_t page_create(struct umbra_vm *vm, uint64_t gfn, uint32_t role, uint32_t parent);
 
-/* The first page, or the one after @after, that begins at @gfn, direct ones
- * too; 0: no more. */
+/* The first page, or the one after @after, that begins at @gfn, direct ones too; 0: no more. */
 uint32_t page_at(const struct umbra_vm *vm, uint64_t gfn, uint32_t after);
 
 /* The first page, or the one after @after, made from guest table @gfn; 0: no more. */

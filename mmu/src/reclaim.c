@@ -6,9 +6,8 @@
 #include "set.h"
 
 #define CANDIDATES 8u /* unused pages compared by cost */
-#define PARENTS_ASKED                                                                              \
-	8u /* entries whose A bit is looked at: a shared kernel table has thousands                \
-	    */
+/* Entries whose A bit is looked at: a shared kernel table has thousands. */
+#define PARENTS_ASKED 8u
 
 /*
  * Was @page used since it was last asked? The processor sets A in the link it walks through. It may

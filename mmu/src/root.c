@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Which tree a vCPU runs on: CR3 loads, changes of paging mode, INVLPG. Roots stay cached when they
- * are left (S1).
+ * are left.
  */
 #include "root.h"
 
@@ -43,8 +43,7 @@ static uint32_t make_root(struct umbra_vcpu *vcpu, uint64_t gfn)
 	return page_create(vcpu->vm, gfn, vcpu->root_role, 0);
 }
 
-/* The page for (@gfn, root_role) is there. It may have been found below another
- * root until now. */
+/* The page for (@gfn, root_role) is there. It may have been found below another root until now. */
 static void take_root(struct umbra_vm *vm, uint32_t root)
 {
 	struct shadow_page *sp = &vm->pages[root];
@@ -134,10 +133,9 @@ static void visit_idle_root(struct umbra_vm *vm)
 	}
 }
 
-/* The registers have been taken over; everything the guest could have cached is
- * stale now. With
- * @always the hardware is flushed whether or not anything was lost: what it
- * caches may depend on more than tables. */
+/* The registers have been taken over; everything the guest could have cached is stale now. With
+ * @always the hardware is flushed whether or not anything was lost: what it caches may depend on
+ * more than tables. */
 static void switch_root(struct umbra_vcpu *vcpu, bool always)
 {
 	struct umbra_vm *vm = vcpu->vm;

@@ -27,12 +27,11 @@ void set_leaf(struct umbra_vm *vm, uint32_t page, unsigned index, uint64_t spte,
 void set_leaves(struct umbra_vm *vm, uint32_t page, unsigned index, unsigned n, uint64_t spte,
 	struct frame *frames);
 
-/* Fill the empty entry with a link to @child, with @bits besides P, A and the
- * address. The child is reached by whoever reaches the page. */
+/* Fill the empty entry with a link to @child, with @bits besides P, A and the address. The child is
+ * reached by whoever reaches the page. */
 void set_link(struct umbra_vm *vm, uint32_t page, unsigned index, uint32_t child, uint64_t bits);
 
-/* Change the bits of a present entry; what it points to stays, and so do A and
- * D. */
+/* Change the bits of a present entry; what it points to stays, and so do A and D. */
 void set_bits(struct umbra_vm *vm, uint32_t page, unsigned index, uint64_t spte);
 
 /* Take W from a present entry. Returns true if it had it. */
@@ -41,8 +40,8 @@ bool set_read_only(struct umbra_vm *vm, uint32_t ref);
 /* Take A from a present link. Returns true if it had it. Nothing is flushed: it is a hint. */
 bool set_clear_accessed(struct umbra_vm *vm, uint32_t ref);
 
-/* Take D from a present leaf: the processor sets it anew after a flush. Returns
- * true if it had it. */
+/* Take D from a present leaf: the processor sets it anew after a flush. Returns true if it had
+ * it. */
 bool set_clear_dirty(struct umbra_vm *vm, uint32_t ref);
 
 /* Empty a present entry. Returns the page it linked to, 0 if it was a leaf. */

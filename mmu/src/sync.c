@@ -2,47 +2,39 @@
 /*
  * Out-of-sync guest tables; see sync.h.
  *
- * What a processor may cache is what makes this legal. SDM 3A "Caching
- * Translation Information"; APM 2 "Translation-Lookaside Buffer".
+ * What a processor may cache is what makes this legal. SDM 3A "Caching Translation Information";
+ * APM 2 "Translation-Lookaside Buffer".
  *
- * 1. While a table is unsync its shadow pages may show older guest entries than
- * memory does: the ones that stand in their snapshots. A processor may likewise
- * use a cached translation until the guest invalidates it. SDM "Invalidation of
- * TLBs and Paging-Structure Caches".
- * 2. An entry that is not present is never cached, nor one with A=0: so the
- * shadow never holds an entry for these. A and D are set in guest memory for an
- * access that the guest makes, never for one that we foresee. SDM "Accessed and
- * Dirty Flags".
- * 3. A fault drops what is cached for its address, at every level: guest memory
- * is read afresh, and the entries on the way are brought up to date whether the
- * fault is fixed (tree.c), injected or handed to the host (sync_path). SDM
- * "Operations that Invalidate TLBs and Paging-Structure Caches".
- * 4. A load of CR3, or a change of CR0, CR4 or EFER that flushes: every unsync
- * table that the new root reaches is brought up to date before the guest goes
- * on (sync_root). Those that it does not reach wait until something does.
- * 5. INVLPG drops the translations of its address and all paging-structure
- * caches: the last-level entry of the address, and every unsync table above the
- * last level, are brought up to date. With EFER.TCE=1 it drops the upper
- * entries of its address alone, and so do we. APM 2 "Translation Cache
- * Extension".
- * 6. A table that is linked anew is compared first, and so are the unsync
- * tables below it: no processor could have cached their entries at that place,
- * and an INVLPG there found no path to them (sync_attach). The same holds for
- * an entry above such tables whose rights change: it is dropped, to be linked
- * anew.
- * 7. Bringing up to date begins with the question whether the table was written
- * since the last time: the processor sets D in the leaves that map its frame
- * (unsync.h). Only then is it compared with its snapshots, and what differs is
- * changed: removed, given other rights, or, if it is usable and at the last
- * level, installed.
- * 8. D bits are cleared, to ask again, only where the guest's flush is passed
- * on to the hardware before it runs: at rule 4. At rules 3, 5 and 6 they are
- * looked at and left.
- * 9. A table that was found as it was at `sticky` flushes in a row is
- * write-protected at the next. Until then writing it costs nothing, and a flush
- * 20 instructions.
- * 10. After a flush at most UNSYNC_MAX tables of a list are unsync, which
- * bounds the work of the next.
+ * 1. While a table is unsync its shadow pages may show older guest entries than memory does: the
+ *    ones that stand in their snapshots. A processor may likewise use a cached translation until
+ *    the guest invalidates it. SDM "Invalidation of TLBs and Paging-Structure Caches".
+ * 2. An entry that is not present is never cached, nor one with A=0: so the shadow never holds an
+ *    entry for these. A and D are set in guest memory for an access that the guest makes, never for
+ *    one that we foresee. SDM "Accessed and Dirty Flags".
+ * 3. A fault drops what is cached for its address, at every level: guest memory is read afresh, and
+ *    the entries on the way are brought up to date whether the fault is fixed (tree.c), injected or
+ *    handed to the host (sync_path; fast.c). SDM "Operations that Invalidate TLBs and
+ *    Paging-Structure Caches".
+ * 4. A load of CR3, or a change of CR0, CR4 or EFER that flushes: every unsync table that the new
+ *    root reaches is brought up to date before the guest goes on (sync_root). Those that it does
+ *    not reach wait until something does, or until an idle root is looked after (root.c).
+ * 5. INVLPG drops the translations of its address and all paging-structure caches: the last-level
+ *    entry of the address, and every unsync table above the last level, are brought up to date
+ *    (sync_gva). With EFER.TCE=1 it drops the upper entries of its address alone, and so do we.
+ *    APM 2 "Translation Cache Extension".
+ * 6. A table that is linked anew is brought up to date first, and so are the unsync tables below
+ *    it: no processor could have cached their entries at that place, and an INVLPG there found no
+ *    path to them (sync_attach). The same holds for an entry above such tables whose rights change:
+ *    it is dropped, to be linked anew.
+ * 7. Bringing a table up to date begins with the question whether it was written since it last was:
+ *    the processor sets D in the leaves that map its frame (unsync.h). Only then is it compared
+ *    with its snapshots, and what differs is changed: removed, given other rights, or, if it is
+ *    usable and at the last level, installed.
+ * 8. D bits are cleared, to ask again, only where the tag is flushed before the guest goes on, if a
+ *    TLB can have them: at rules 4 and 5. At rule 6 they are looked at and left.
+ * 9. A table that was found as it was at `sticky` flushes in a row is write-protected at the next.
+ *    Until then writing it costs nothing, and a flush no more than the question.
+ * 10. After a flush at most UNSYNC_MAX pages are in a list, which bounds the work of the next.
  */
 #include "sync.h"
 
@@ -190,8 +182,8 @@ static inline void settle_tally(const struct leaves *l, const struct tally *tall
 	l->vm->stale_writable |= tally->were & X86_PTE_W;
 }
 
-/* What the entry above the last level, which leads where it led, has to be for
- * @gpte; 0: it has to go. */
+/* What the entry above the last level, which leads where it led, has to be for @gpte; 0: it has to
+ * go. */
 static uint64_t changed_upper(struct umbra_vm *vm, uint32_t page, uint64_t spte, uint64_t gpte)
 {
 	const struct shadow_page *sp = &vm->pages[page];
@@ -296,8 +288,10 @@ static unsigned sync_upper_group(
 	unsigned n = 0;
 
 	for (unsigned i = 0; i < GROUP_ENTRIES; i++) {
-		if (now[i] != vm->snapshots[page][first + i]) {
-			sync_upper_entry(vm, page, first + i, now[i]);
+		uint64_t gpte = gpte_load(&now[i]);
+
+		if (gpte != vm->snapshots[page][first + i]) {
+			sync_upper_entry(vm, page, first + i, gpte);
 			n++;
 		}
 	}
@@ -325,21 +319,24 @@ static unsigned sync_leaf_group(
 	return n;
 }
 
-/* Something in the group at @first has changed. */
+/* Something in the group at @first has changed: its entries are @now. */
 static __attribute__((noinline)) void sync_group(
-	struct umbra_vm *vm, uint32_t page, struct gpte_table table, unsigned first)
+	struct umbra_vm *vm, uint32_t page, unsigned first, const uint64_t *now)
 {
-	bool upper = page_level(&vm->pages[page]) > 1;
-	const uint64_t *now = table.wide + first;
-	uint64_t copy[GROUP_ENTRIES];
+	vm->stats.mmu_sync_changed += page_level(&vm->pages[page]) > 1
+					      ? sync_upper_group(vm, page, first, now)
+					      : sync_leaf_group(vm, page, first, now);
+}
 
-	if (UNLIKELY(upper || !table.wide)) {
-		for (unsigned i = 0; i < GROUP_ENTRIES; i++)
-			copy[i] = gpte_at(table, first + i);
-		now = copy;
-	}
-	vm->stats.mmu_sync_changed += upper ? sync_upper_group(vm, page, first, now)
-					    : sync_leaf_group(vm, page, first, now);
+/* The same for narrow tables, where anything may have changed or nothing. */
+static void sync_narrow_group(
+	struct umbra_vm *vm, uint32_t page, unsigned first, struct gpte_table table)
+{
+	uint64_t now[GROUP_ENTRIES];
+
+	for (unsigned i = 0; i < GROUP_ENTRIES; i++)
+		now[i] = gpte_at(table, first + i);
+	sync_group(vm, page, first, now);
 }
 
 bool sync_fill_group(struct umbra_vm *vm, uint32_t page, unsigned first)
@@ -375,9 +372,9 @@ static inline bool four_groups_same(const uint64_t *now, const uint64_t *was)
 
 /* The way of nearly all tables: three instructions an entry. Groups that were touched mostly lie
  * side by side. */
-static void compare_wide(struct umbra_vm *vm, uint32_t page, struct gpte_table table)
+static void compare_wide(struct umbra_vm *vm, uint32_t page, const uint64_t *table)
 {
-	const uint64_t *now = table.wide;
+	const uint64_t *now = table;
 	const uint64_t *was = vm->snapshots[page];
 	uint64_t groups = vm->pages[page].touched;
 
@@ -394,7 +391,7 @@ static void compare_wide(struct umbra_vm *vm, uint32_t page, struct gpte_table t
 		if (!(groups & 1))
 			continue;
 		if (!gpte_group_same(now, was))
-			sync_group(vm, page, table, (unsigned)(now - table.wide));
+			sync_group(vm, page, (unsigned)(now - table), now);
 		now += GROUP_ENTRIES;
 		was += GROUP_ENTRIES;
 		groups >>= 1;
@@ -408,11 +405,11 @@ bool sync_page(struct umbra_vm *vm, uint32_t page)
 
 	vm->stats.mmu_sync++;
 	if (LIKELY(table.wide)) {
-		compare_wide(vm, page, table);
+		compare_wide(vm, page, table.wide);
 	} else {
 		for (uint64_t groups = vm->pages[page].touched; groups; groups &= groups - 1)
-			sync_group(
-				vm, page, table, (unsigned)__builtin_ctzll(groups) << GROUP_SHIFT);
+			sync_narrow_group(
+				vm, page, (unsigned)__builtin_ctzll(groups) << GROUP_SHIFT, table);
 	}
 	return vm->stats.mmu_sync_changed != before;
 }
@@ -434,7 +431,7 @@ void sync_write_protect(struct umbra_vm *vm, uint64_t gfn)
  * then compare. */
 static void protect_again(struct umbra_vm *vm, uint64_t gfn)
 {
-	frame_of(vm, gfn)->shadows &= ~FRAME_UNSYNC;
+	frame_of(vm, gfn)->shadows &= ~FRAME_FLAGS;
 	sync_write_protect(vm, gfn);
 	if (vm->flush_all && vm->n_vcpus > 1)
 		flush_now(vm);
@@ -452,7 +449,7 @@ void sync_unsync(struct umbra_vm *vm, uint64_t gfn)
 		unsync_join(vm, page);
 }
 
-/* Rule 6. */
+/* Rule 6, for what hangs below a table. */
 static void sync_list(struct umbra_vm *vm, uint32_t owner, unsigned which)
 {
 	for (uint32_t page = vm->pages[owner].unsync[which].first; page;
@@ -470,6 +467,8 @@ void sync_attach(struct umbra_vm *vm, uint32_t page, uint32_t owner)
 		if (page_level(sp) > 1)
 			page_empty(vm, page, false);
 		unsync_give(vm, page, owner);
+		if (page_level(sp) > 1)
+			return;
 	}
 	if (page_level(sp) == 1) {
 		if (unsync_page(sp) && unsync_written(vm, page))
@@ -504,7 +503,7 @@ static bool flush_page(struct umbra_vm *vm, uint32_t page)
 static void not_idle(struct umbra_vm *vm, struct shadow_page *sp)
 {
 	sp->idle = 0;
-	if (LIKELY(sp->frame->shadows == (FRAME_UNSYNC | 1)))
+	if (LIKELY((sp->frame->shadows & ~FRAME_FLAGS) == 1))
 		return;
 	for (uint32_t p = page_of_table(vm, sp->gfn, 0); p; p = page_of_table(vm, sp->gfn, p))
 		vm->pages[p].idle = 0;
@@ -537,8 +536,7 @@ static void flush_owner(struct umbra_vm *vm, uint32_t owner)
 	flush_list(vm, owner, UNSYNC_LEAF);
 }
 
-/* Call @each for the owners of what @root reaches: itself, or those below
- * PDPTEs, and 0. */
+/* Call @each for the owners of what @root reaches: itself, or those below PDPTEs, and 0. */
 static inline void for_each_owner(
 	struct umbra_vm *vm, uint32_t root, void (*each)(struct umbra_vm *vm, uint32_t owner))
 {
@@ -594,7 +592,6 @@ static void sync_upper(struct umbra_vm *vm, uint32_t owner)
 void sync_gva(struct umbra_vcpu *vcpu, umbra_gva gva)
 {
 	struct umbra_vm *vm = vcpu->vm;
-
 	const struct descent *known;
 
 	if (!(vcpu->regs.efer & X86_EFER_TCE))

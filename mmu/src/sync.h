@@ -38,8 +38,8 @@ void sync_wide_views(struct umbra_vm *vm, const struct walk *walk);
  * true if none of them is empty then. */
 bool sync_fill_group(struct umbra_vm *vm, uint32_t page, unsigned first);
 
-/* Compare all that @page ever looked at with the guest table. Returns true if
- * something had changed; no page goes. */
+/* Compare all that @page ever looked at with the guest table. Returns true if something had
+ * changed; no page goes. */
 bool sync_page(struct umbra_vm *vm, uint32_t page);
 
 /* ---- tables ---- */
@@ -56,16 +56,16 @@ void sync_attach(struct umbra_vm *vm, uint32_t page, uint32_t owner);
 
 /* ---- events ---- */
 
-/* The guest flushed everything (CR3 load and the like) and goes on with @root.
- * The caller sees to the flush before that (flush_enter). */
+/* The guest flushed everything (CR3 load and the like) and goes on with @root: bring what that
+ * reaches up to date. The caller then flushes the hardware (flush_enter). */
 void sync_root(struct umbra_vm *vm, uint32_t root);
 
 /* Bring the shadow entries on the way of @gva, from @page down as far as they are linked, to what
  * the guest's say now. */
 void sync_path(struct umbra_vm *vm, umbra_gva gva, uint32_t page);
 
-/* INVLPG of @gva on @vcpu: its entries, and every unsync table above the last
- * level that it may have cached. */
+/* INVLPG of @gva on @vcpu: its entries, and every unsync table above the last level that it may
+ * have cached. */
 void sync_gva(struct umbra_vcpu *vcpu, umbra_gva gva);
 
 /* ---- orphans ---- */

@@ -65,45 +65,53 @@ bool tree_map(struct umbra_vcpu *vcpu, umbra_gva gva, const struct walk *walk, a
 	const struct target *target);
 
 /*
- * Fill the new root @to with the links of @from, the root that the vCPU comes
- * from, where the guest's entries are the same and lead to what all roots
- * share: the kernel's half, mostly. What is shared and unsync has just been
- * brought up to date (sync.c, rule 6).
+ * Fill the new root @to with the links of @from, the root that the vCPU comes from, where the
+ * guest's entries are the same and lead to what all roots share: the kernel's half, mostly. What is
+ * shared and unsync has just been brought up to date (sync.c, rule 6).
  */
 void tree_inherit(struct umbra_vm *vm, uint32_t from, uint32_t to);
 
-/* The PDPTEs behind the PAE @root were loaded: let its entries lead to their
- * pages, where these are there. The caller sees to sync_root() and the flush.
- */
+/* The PDPTEs behind the PAE @root were loaded: let its entries lead to their pages, where these are
+ * there. The caller sees to sync_root() and the flush. */
 void tree_load_pdptes(struct umbra_vm *vm, uint32_t root);
 
 /* Install what can be of the entries around @index of @page, at level 1. */
 void tree_prefetch_window(struct umbra_vm *vm, uint32_t page, unsigned index);
 
 /*
- * The same, if it is worth it: @index was just filled for @access. Data mostly goes on where it
- * began; code jumps about, so there it takes a second page of the group to be used. A look whether
- * anything is new in the group is cheap for tables of 8-byte entries.
+ * Is it worth a look at the group of @index, which was just filled for @access? Data mostly goes on
+ * where it began; code jumps about, so there it takes a second page of the group to be used. And
+ * something must be there to be installed: a table of 8-byte entries shows that at once.
  */
+static inline bool tree_prefetch_pays(
+	const struct umbra_vm *vm, uint32_t page, unsigned index, access_bits access)
+{
+	const struct shadow_page *sp = &vm->pages[page];
+	unsigned first = index & ~(GROUP_ENTRIES - 1);
+	const uint64_t *table = (const uint64_t *)sp->guest + first;
+	const uint64_t *entries = &vm->tables[page][first];
+	unsigned filled = 0;
+	unsigned empty = 0; /* that need not be */
+
+	if (UNLIKELY(vm->policy.prefetch > GROUP_ENTRIES || page_narrow(sp)))
+		return true;
+	if (gpte_group_same(table, &vm->snapshots[page][first]))
+		return false;
+	for (unsigned i = 0; i < GROUP_ENTRIES; i++) {
+		if (entries[i])
+			filled++;
+		else if ((gpte_load(&table[i]) & (X86_PTE_P | X86_PTE_A)) ==
+			 (X86_PTE_P | X86_PTE_A))
+			empty++;
+	}
+	return empty && (filled > 1 || !(access & X86_PF_I));
+}
+
+/* Prefetch around the entry that was just filled for @access, if it pays. */
 static inline void tree_prefetch_around(
 	struct umbra_vm *vm, uint32_t page, unsigned index, access_bits access)
 {
-	unsigned first = index & ~(GROUP_ENTRIES - 1);
-	const uint64_t *table = vm->pages[page].guest;
-	const uint64_t *entries = &vm->tables[page][first];
-
-	if (!vm->policy.prefetch)
-		return;
-	if (access & X86_PF_I) {
-		unsigned n = 0;
-
-		for (unsigned i = 0; i < GROUP_ENTRIES; i++)
-			n += !!entries[i];
-		if (n < 2)
-			return;
-	}
-	if (vm->policy.prefetch > GROUP_ENTRIES || page_narrow(&vm->pages[page]) ||
-		!gpte_group_same(table + first, &vm->snapshots[page][first]))
+	if (vm->policy.prefetch && tree_prefetch_pays(vm, page, index, access))
 		tree_prefetch_window(vm, page, index);
 }
 

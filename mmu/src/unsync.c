@@ -112,40 +112,56 @@ void unsync_disown(struct umbra_vm *vm, uint32_t page)
 
 /* ---- D bits ---- */
 
+/* Leaves asked. A guest may map one table by millions: then a compare is cheaper than to ask, and
+ * the table counts as written. */
+#define LEAVES_ASKED 64u
+
 bool unsync_written(struct umbra_vm *vm, uint32_t page)
 {
 	const struct shadow_page *sp = &vm->pages[page];
+	unsigned n = 0;
 
-	if (sp->written || vm->n_vcpus > 1)
+	if (sp->written || vm->n_vcpus > 1 || (sp->frame->shadows & FRAME_WRITTEN))
 		return true;
 	for (uint32_t ref = sp->frame->rmap; ref; ref = ref_link(vm, ref)->next) {
-		if (set_read(vm, ref_page(ref), ref_index(ref)) & X86_PTE_D)
+		if (n++ == LEAVES_ASKED ||
+			(set_read(vm, ref_page(ref), ref_index(ref)) & X86_PTE_D))
 			return true;
 	}
 	return false;
 }
 
-void unsync_note_dirty(struct umbra_vm *vm, uint64_t gfn)
+/* Clear the D bits of the leaves that map @frame. Returns true if there were any. */
+static bool take_dirty(struct umbra_vm *vm, const struct frame *frame)
 {
-	for (uint32_t page = page_of_table(vm, gfn, 0); page; page = page_of_table(vm, gfn, page))
-		vm->pages[page].written = true;
+	bool dirty = false;
+	unsigned n = 0;
+
+	for (uint32_t ref = frame->rmap; ref; ref = ref_link(vm, ref)->next) {
+		if (n++ == LEAVES_ASKED)
+			return true;
+		if (set_read(vm, ref_page(ref), ref_index(ref)) & X86_PTE_D)
+			dirty |= set_clear_dirty(vm, ref);
+	}
+	return dirty;
 }
 
 bool unsync_take_written(struct umbra_vm *vm, uint32_t page)
 {
 	struct shadow_page *sp = &vm->pages[page];
-	bool dirty = false;
+	bool dirty;
 	bool written;
 
 	if (vm->n_vcpus > 1)
 		return true;
-	for (uint32_t ref = sp->frame->rmap; ref; ref = ref_link(vm, ref)->next) {
-		if (set_read(vm, ref_page(ref), ref_index(ref)) & X86_PTE_D)
-			dirty |= set_clear_dirty(vm, ref);
-	}
+	dirty = take_dirty(vm, sp->frame) || (sp->frame->shadows & FRAME_WRITTEN);
+	sp->frame->shadows &= ~FRAME_WRITTEN;
 	/* Its other pages have to know too. */
-	if (dirty && sp->frame->shadows != (FRAME_UNSYNC | 1))
-		unsync_note_dirty(vm, sp->gfn);
+	if (dirty && sp->frame->shadows != (FRAME_UNSYNC | 1)) {
+		for (uint32_t p = page_of_table(vm, sp->gfn, 0); p;
+			p = page_of_table(vm, sp->gfn, p))
+			vm->pages[p].written = true;
+	}
 	written = dirty || sp->written;
 	sp->written = false;
 	/* Of a leaf that has gone since, a TLB may still have the D. */

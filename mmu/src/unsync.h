@@ -1,16 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Which tables are out of sync, listed by who reaches them; and whether they
- * were written. Keeps I7. What to do with them is sync.c's.
+ * Which tables are out of sync, listed by who reaches them; and whether they were written. Keeps
+ * I7. What to do with them is sync.c's.
  *
- * A page belongs to the root through which it was ever reached (`owner`), or,
- * once a second root reaches it, to all (owner 0). So what a root may have to
- * bring up to date is in two places, its own lists and those of page 0, however
- * many other roots there are. Under PAE roots, which are registers, page
- * directories own. A page that becomes shared takes what hangs below with it:
- * whatever the links of a page lead to has the same owner or 0. It does not
- * come back from there before nothing leads to it: so a list may hold more than
- * is reached, and never less.
+ * A page belongs to the root through which it was ever reached (`owner`), or, once a second root
+ * reaches it, to all (owner 0). So what a root may have to bring up to date is in two places, its
+ * own lists and those of page 0, however many other roots there are. Under PAE roots, which are
+ * registers, page directories own. A page that becomes shared takes what hangs below with it:
+ * whatever the links of a page lead to has the same owner or 0. It does not come back from there
+ * before nothing leads to it: so a list may hold more than is reached, and never less.
  *
  * Lock: MMU lock held, everywhere here.
  */
@@ -30,8 +28,8 @@ static inline uint32_t unsync_heir(const struct umbra_vm *vm, uint32_t page, uin
 	return vm->pages[page].role & ROLE_PAE_ROOT ? child : vm->pages[page].owner;
 }
 
-/* @page is made from an unsync table from now on: list it. Nothing is known of
- * when the table was written. */
+/* @page is made from an unsync table from now on: list it. Nothing is known of when the table was
+ * written. */
 void unsync_join(struct umbra_vm *vm, uint32_t page);
 
 /* Take @page off its list, if it is on one. */
@@ -56,18 +54,14 @@ void unsync_give(struct umbra_vm *vm, uint32_t page, uint32_t owner);
 void unsync_disown(struct umbra_vm *vm, uint32_t page);
 
 /*
- * Was the table of the unsync @page written since the last
- * unsync_take_written() of it? The processor tells by the D bits of the leaves
- * that map its frame. Another vCPU may write through a translation that has D
- * already: with several vCPUs the answer is always yes.
+ * Was the table of the unsync @page written since the last unsync_take_written() of it? The
+ * processor tells by the D bits of the leaves that map its frame. Another vCPU may write through a
+ * translation that has D already: with several vCPUs the answer is always yes.
  */
 bool unsync_written(struct umbra_vm *vm, uint32_t page);
 
-/* The same, and begin to look anew. The vCPU has not run since the guest's
- * flush, and will be flushed (flush_enter) before it does. */
+/* The same, and begin to look anew. The vCPU has not run since the guest's flush, and what it
+ * may have cached of these bits goes before it does (flush_enter, flush_gva). */
 bool unsync_take_written(struct umbra_vm *vm, uint32_t page);
-
-/* A leaf that maps the unsync table @gfn goes, with its D bit set. */
-void unsync_note_dirty(struct umbra_vm *vm, uint64_t gfn);
 
 #endif

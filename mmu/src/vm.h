@@ -38,10 +38,11 @@
 /* What is known of a 4K guest frame of a RAM slot. */
 struct frame {
 	uint32_t rmap;    /* first ref of the 4K leaves that map it */
-	uint32_t shadows; /* shadow pages made from it as a table; FRAME_UNSYNC with
-			     them: it is writable although it has shadows */
+	uint32_t shadows; /* shadow pages made from it as a table; with the flags below */
 };
-#define FRAME_UNSYNC 0x80000000u
+#define FRAME_UNSYNC  0x80000000u /* writable although it has shadows */
+#define FRAME_WRITTEN 0x40000000u /* unsync: a leaf that mapped it has gone, with its D bit set */
+#define FRAME_FLAGS   (FRAME_UNSYNC | FRAME_WRITTEN)
 
 /* Of an aligned 2M range that a RAM slot touches. */
 struct region {
@@ -62,10 +63,8 @@ struct slot {
 /* ---- shadow pages ---- */
 
 /* Role: what besides the guest frame decides about a shadow page's content. */
-#define ROLE_LEVEL 0x7u
-#define ROLE_DIRECT                                                                                \
-	(1u << 3)              /* maps a range of guest frames linearly; no guest table behind it  \
-				*/
+#define ROLE_LEVEL  0x7u
+#define ROLE_DIRECT (1u << 3)  /* maps guest frames linearly; no guest table behind it */
 #define ROLE_WP0    (1u << 4)  /* built for CR0.WP=0 */
 #define ROLE_ACC_W  (1u << 5)  /* WP0: every guest entry above grants W (else always set) */
 #define ROLE_SMEP   (1u << 7)  /* WP0: built for CR4.SMEP=1 */
@@ -89,8 +88,7 @@ struct slot {
 #define ROLE_QUADRANT_SHIFT 24
 #define ROLE_QUADRANT       (3u << ROLE_QUADRANT_SHIFT) /* 2-level: the part of the guest's table */
 
-/* Shadow pages of unsync tables, in the order in which they came: mostly from
- * the root down. */
+/* Shadow pages of unsync tables, in the order in which they came: mostly from the root down. */
 struct unsync_list {
 	uint32_t first, last;
 };
@@ -105,9 +103,8 @@ struct shadow_page {
 	uint32_t hash_next;
 	uint32_t parents; /* first ref of the entries that link here */
 	uint32_t roots;   /* vCPUs that run on it */
-	/* The only page with lists of its own (a root, or under PAE roots a page
-	 * directory) through which this page was ever reached; 0: several, whose
-	 * lists are page 0's. See unsync.h. */
+	/* The only page with lists of its own (a root, or under PAE roots a page directory) through
+	 * which this page was ever reached; 0: several, whose lists are page 0's. See unsync.h. */
 	uint32_t owner;
 	uint32_t unsync_next, unsync_prev; /* in a list of the owner */
 	uint32_t idle; /* flushes in a row that found it unwritten or unchanged */
@@ -147,10 +144,9 @@ struct format {
 struct mode;
 
 /*
- * What a descent from a root to a last-level table found, for the next fault in
- * the same 2M: our paging-structure cache. Good while no link changed anywhere
- * (vm->descent_key is what it was) and the guest's entries passed are what they
- * were.
+ * What a descent from a root to a last-level table found, for the next fault in the same 2M: our
+ * paging-structure cache. Good while no link that the root reaches has changed or gone since
+ * (`unlinked` of the root and of page 0) and the guest's entries passed are what they were.
  */
 struct descent {
 	uint64_t tag;  /* tree_descent_tag() */
@@ -163,8 +159,7 @@ struct descent {
 };
 #define DESCENTS 16u
 
-/* What a tag of the host's TLB holds: translations of @root, none older than
- * @flushed (flush.h). */
+/* What a tag of the host's TLB holds: translations of @root, none older than @flushed (flush.h). */
 struct tlb_tag {
 	uint64_t flushed;
 	uint32_t root;
@@ -226,7 +221,7 @@ struct umbra_vm {
 	bool flush_all; /* rights were removed: flush every vCPU before unlocking */
 	bool freed;     /* a shadow page was freed since the last full flush */
 	/*
-	 * What the guest owes a flush for, while the entries no longer tell: a leaf that lost W may
+	 * What the guest owes a flush for, where the entries no longer tell: a leaf that lost W may
 	 * live on in a TLB (so that protecting a frame must flush although no entry is writable),
 	 * and so may the parts of what was one large page to the guest (so that INVLPG of, or a
 	 * fault at, one of its addresses must flush them all).
@@ -254,16 +249,15 @@ struct umbra_vm {
 	uint64_t changes;              /* of entries */
 	uint32_t orphans[ORPHANS_MAX]; /* to be looked at before the event ends */
 	unsigned n_orphans;
-	/* 2M of guest memory in which there are no tables any more: a ring, see
-	 * large.c. */
+	/* 2M of guest memory in which there are no tables any more: a ring, see large.c. */
 	uint64_t merges[MERGES_MAX]; /* first gfn */
 	unsigned merge_first, n_merges;
 	uint32_t visit; /* page that was looked at last for an idle root, see root.c */
 	unsigned visit_wait;
 	unsigned merge_wait; /* switches of roots until the next is merged */
 
-	bool dirty_cleared;   /* D bits were, or word of them: the tag is to be flushed */
-	uint64_t clock;       /* of losses and flushes, see flush.h; begins at 1 */
+	bool dirty_cleared;   /* D bits were, or `written`: INVLPG has to flush the whole tag */
+	uint64_t clock;       /* of losses and of links that went, see flush.h; begins at 1 */
 	uint64_t all_flushed; /* when every vCPU was flushed, all tags */
 	unsigned n_tags;
 

@@ -24,8 +24,8 @@ struct walk {
 	unsigned leaf_level; /* guest level of the entry that maps the page; 0: paging off */
 	uint64_t gfn;        /* the 4K frame that the address is in */
 	uint32_t error_code; /* of the #PF, if walk_guest() returned false */
-	uint64_t gpte[MAX_LEVEL +
-		      1]; /* from top down: in normal form, with A and D once they are set */
+	/* From top down: in normal form, with A and D once they are set. */
+	uint64_t gpte[MAX_LEVEL + 1];
 	const void *entry[MAX_LEVEL + 1]; /* where; NULL: in memory that cannot be written */
 	bool narrow;                      /* the entries at levels 1 and 2 have 4 bytes */
 	uint32_t raw[3];                  /* those, as they are in memory */

@@ -300,8 +300,8 @@ static void page_directories_under_pdptes_own(void **state)
 	/* Each is found at a load: here by emulated stores, as nothing maps the tables. */
 	*shared = gpte_of(DATA_GFN + 5, LEAF);
 	*own = gpte_of(DATA_GFN + 6, LEAF);
-	unsync_note_dirty(h->vm, guest_table_of(h, shared));
-	unsync_note_dirty(h->vm, guest_table_of(h, own));
+	frame_of(h->vm, guest_table_of(h, shared))->shadows |= FRAME_WRITTEN;
+	frame_of(h->vm, guest_table_of(h, own))->shadows |= FRAME_WRITTEN;
 	host_cr3(h, h->root);
 	assert_int_equal(host_read_gfn(h, GVA), DATA_GFN + 6);
 	assert_int_equal(host_read_gfn(h, 2 * GVA), DATA_GFN + 5);
@@ -381,10 +381,36 @@ static void a_load_looks_at_no_other_roots_tables(void **state)
 
 /* ---- roots that are not switched to ---- */
 
+/* More of them than pages: each is made again when it has gone. */
+static void roots_are_made_while_there_is_room_for_none(void **state)
+{
+	struct host_config config = {.policy = umbra_policy_default,
+		.pool_pages = UMBRA_POOL_MIN,
+		.caches = true,
+		.flush_tag = true,
+		.tags = 8};
+	struct host *h = guest_new(&config);
+	uint64_t roots[3 * UMBRA_POOL_MIN];
+
+	(void)state;
+	for (unsigned i = 0; i < 3 * UMBRA_POOL_MIN; i++)
+		roots[i] = guest_new_root(h);
+	for (unsigned n = 0; n < 2; n++) {
+		for (unsigned i = 0; i < 3 * UMBRA_POOL_MIN; i++)
+			host_cr3(h, roots[i]);
+	}
+	guest_uses(h, roots[7], GVA, 1);
+	host_free(h);
+}
+
+/* Enough for each of a few idle roots to be visited. */
 static void switches(struct host *h)
 {
-	for (unsigned i = 0; i < h->config.pool_pages; i++)
+	h->unchecked = true;
+	for (unsigned i = 0; i < 1000; i++)
 		host_cr3(h, h->root);
+	h->unchecked = false;
+	host_check(h);
 }
 
 /* As of a process that has ended: nobody would load it, and see that. */
@@ -398,6 +424,9 @@ static void a_root_whose_tables_are_gone_is_given_up(void **state)
 	pages = umbra_stats(h->vm)->shadow_pages;
 	guest_uses(h, second, GVA, 1);
 	guest_uses(h, third, GVA, 2);
+	host_cr3(h, second);
+	/* What it has in common with others does not count. */
+	host_access(h, guest_window(h, host_words(h, second)), 0);
 	host_cr3(h, h->root);
 	guest_sets(h, host_gpte(h, second, GVA, 4), 0);
 	switches(h);
@@ -442,6 +471,7 @@ int main(void)
 		cmocka_unit_test(a_table_below_a_root_can_be_one),
 		cmocka_unit_test(page_directories_under_pdptes_own),
 		cmocka_unit_test(a_load_looks_at_no_other_roots_tables),
+		cmocka_unit_test(roots_are_made_while_there_is_room_for_none),
 		T(a_root_whose_tables_are_gone_is_given_up),
 		cmocka_unit_test(one_that_has_large_pages_is_not),
 #undef T

@@ -13,7 +13,8 @@
 struct umbra_vcpu;
 
 /*
- * Services. All are called with the VM's MMU lock held and must not call back into the library.
+ * Services. All are called with the VM's MMU lock held and must not call back into the library, but
+ * for what takes no lock: umbra_tag(), umbra_root(), umbra_shadow_mode().
  */
 struct umbra_host {
 	/*

@@ -20,17 +20,19 @@ enum umbra_replace {
 };
 
 struct umbra_policy {
-	bool cache;         /* keep shadows across CR3 loads (S1); off forgets all at each */
+	bool cache;         /* keep shadows across CR3 loads; off forgets all at each */
 	bool large;         /* map 2M shadow pages where guest and slots allow it */
-	bool emulate;       /* ask the host to emulate stores into non-leaf tables; off unshadows */
-	enum umbra_oos oos; /* out-of-sync tables (S2) */
+	bool emulate;       /* have the host emulate stores into protected tables; off unshadows */
+	enum umbra_oos oos; /* tables that may go out of sync */
 	bool snapshot;      /* a resync compares with the entries that the shadow was made from,
-			       and touches what differs; off forgets all of a written table */
+			       and touches what differs; off forgets at a flush all of a table that
+			       was written */
 	unsigned sticky;    /* flushes in a row that may find an unsync table unchanged; at
 			       the next it is write-protected again */
 	bool elide;         /* pass on no flush where no translation has lost anything since the
 			       last one */
-	unsigned prefetch;  /* entries looked at around a leaf fault, a power of two, 0 to 512 */
+	unsigned prefetch;  /* entries looked at around a leaf fault, a power of two, 0 to 512;
+			       1 to 8 are 8 */
 	unsigned pool;      /* shadow pages; 0 means as many as the memory given holds */
 	enum umbra_replace replace;
 	unsigned audit; /* run the whole audit after every audit-th event, 0: never; slow */

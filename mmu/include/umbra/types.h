@@ -41,8 +41,8 @@ enum umbra_outcome {
 	/*
 	 * Perform the guest's store at .gpa for it: decode it and hand it to umbra_guest_write(),
 	 * or call umbra_unshadow() and resume. It goes into one of the guest's page tables. But
-	 * with CR0.WP=0 and any of CR4.SMAP, PKE and PKS it can go into any memory that a slot
-	 * grants, a device's too: then only performing it helps, or ending the guest.
+	 * with CR0.WP=0 and any of CR4.SMEP, SMAP, PKE and PKS it can go into any memory that a
+	 * slot grants, a device's too: then only performing it helps, or ending the guest.
 	 */
 	UMBRA_EMULATE,
 	/* The access touches memory that no slot grants, at .gpa. */
@@ -58,8 +58,7 @@ enum umbra_access {
 
 /* The paging mode of the *shadow* tables, which the host must run the vCPU in. */
 enum umbra_shadow_mode {
-	UMBRA_SHADOW_PAE, /* CR4.PAE=1, EFER.LMA=0: the root is a table of four PDPTEs below 4 GiB
-			   */
+	UMBRA_SHADOW_PAE, /* CR4.PAE=1, EFER.LMA=0: the root is four PDPTEs below 4 GiB */
 	UMBRA_SHADOW_4LEVEL,
 	UMBRA_SHADOW_5LEVEL,
 };

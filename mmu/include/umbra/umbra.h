@@ -127,9 +127,9 @@ UMBRA_MUST_CHECK enum umbra_outcome umbra_page_fault(
 
 /*
  * MOV to CR3: new value as written, with PCID and the no-flush bit 63 where CR4.PCIDE=1. RESUME, or
- * nothing changed: INJECT #GP(0) if a reserved bit is set, in a present PDPTE too (PAE). The
- * hardware must forget all but global translations before the guest runs: the library asks for it
- * through the host, for a load that asks for no flush too. The guest reads CR3 back without bit 63.
+ * nothing changed: INJECT #GP(0) if a reserved bit is set, in a present PDPTE too (PAE). What
+ * the hardware must forget before the guest runs the library asks for through the host; a load that
+ * asks for no flush is as any other. The guest reads CR3 back without bit 63.
  */
 UMBRA_MUST_CHECK enum umbra_outcome umbra_load_cr3(
 	struct umbra_vcpu *vcpu, uint64_t cr3, struct umbra_exit *out);
