@@ -300,8 +300,8 @@ static void page_directories_under_pdptes_own(void **state)
 	/* Each is found at a load: here by emulated stores, as nothing maps the tables. */
 	*shared = gpte_of(DATA_GFN + 5, LEAF);
 	*own = gpte_of(DATA_GFN + 6, LEAF);
-	frame_of(h->vm, guest_table_of(h, shared))->shadows |= FRAME_WRITTEN;
-	frame_of(h->vm, guest_table_of(h, own))->shadows |= FRAME_WRITTEN;
+	unsync_note_dirty(h->vm, guest_table_of(h, shared));
+	unsync_note_dirty(h->vm, guest_table_of(h, own));
 	host_cr3(h, h->root);
 	assert_int_equal(host_read_gfn(h, GVA), DATA_GFN + 6);
 	assert_int_equal(host_read_gfn(h, 2 * GVA), DATA_GFN + 5);
