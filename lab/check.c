@@ -118,6 +118,8 @@ static bool take_change(struct check *check, uint64_t gpa, struct legal_change *
 	}
 	if (change->before == change->after)
 		return false;
+	if (range->kind == MEMORY_READ_ONLY)
+		lab_fail(check->fail, "read-only memory changed at gpa 0x%" PRIx64, gpa);
 	memcpy(memory_mirror(check->memory, gpa), &change->after, 8);
 	legal_note_write(check->legal, gpa, change->before, change->after);
 	return true;

@@ -93,7 +93,7 @@ uint64_t entry_table(struct rng *rng, const struct entry_style *style, unsigned 
 
 	/* Read-only memory is full of entries. */
 	if (rng_percent(rng, 2))
-		return 0x903 + rng_below(rng, 8);
+		return (rng_percent(rng, 70) ? 0x903 : 0xe00) + rng_below(rng, 8);
 	if (!group.count || rng_percent(rng, style->mixed))
 		return table_gfns[rng_below(rng, N_TABLES)];
 	return table_gfns[group.first + rng_below(rng, group.count)];

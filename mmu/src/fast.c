@@ -76,7 +76,8 @@ bool fast_fault(struct umbra_vcpu *vcpu, const struct umbra_page_fault *fault, u
 	const uint64_t *entry;
 	uint64_t gpte, set;
 
-	if (UNLIKELY(!known || vcpu->pke || vcpu->pks || !vcpu->wp))
+	if (UNLIKELY(!known || vcpu->pke || vcpu->pks || !vcpu->wp ||
+		     (vcpu->root_role & ROLE_NARROW)))
 		return false;
 	sp = &vm->pages[known->page];
 	entry = (const uint64_t *)sp->guest + index;

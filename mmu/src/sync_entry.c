@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Entries of unsync tables brought up to date: what a guest entry is now, compared with the one that
- * the shadow entry was made for; one by one, by the group and by the page. See sync.h; when this is
- * done, and why that is enough, is at the top of sync.c.
+ * Entries of unsync tables brought up to date: what a guest entry is now, compared with the one
+ * that the shadow entry was made for; one by one, by the group and by the page. See sync.h; when
+ * this is done, and why that is enough, is at the top of sync.c.
  */
 #include "sync.h"
 

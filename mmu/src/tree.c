@@ -247,24 +247,35 @@ static struct descent *descent_slot(struct umbra_vcpu *vcpu, umbra_gva gva)
 	return &vcpu->descents[gva >> 21 & (DESCENTS - 1)];
 }
 
-/* One more level of a descent in the making: @gpte, of @page. */
+/* One more level of a descent in the making: @gpte, of @page. Of narrow entries there are two in
+ * the word that is kept. */
 static void descent_pass(
 	struct umbra_vm *vm, struct descent *known, uint32_t page, umbra_gva gva, uint64_t gpte)
 {
 	const struct shadow_page *sp = &vm->pages[page];
 	unsigned level = page_level(sp);
+	const uint64_t *at = sp->guest;
 
 	known->all &= gpte;
 	known->any |= gpte;
-	known->at[level - 2] = (const uint64_t *)sp->guest + gva_index(gva, level);
+	if (UNLIKELY(page_narrow(sp)))
+		at += gva >> (3 + 10 * level) & (ENTRIES - 1);
+	else
+		at += gva_index(gva, level);
+	known->at[level - 2] = at;
 	known->was[level - 2] = gpte;
+	if (UNLIKELY(page_narrow(sp))) {
+		known->was[level - 2] = gpte_load(at);
+		/* Another vCPU may have written it since. */
+		known->sure &= page_gpte(sp, gva_index(gva, level)) == gpte;
+	}
 }
 
 /* It came to @page, at level 1. Nothing has been unlinked since @made. */
 static void descent_done(
 	struct umbra_vcpu *vcpu, struct descent *known, umbra_gva gva, uint32_t page, uint64_t made)
 {
-	if (vcpu->root_role & ROLE_NARROW)
+	if (!known->sure)
 		return;
 	known->tag = tree_descent_tag(vcpu, gva);
 	known->made = made;
@@ -279,6 +290,7 @@ static void descend(struct umbra_vcpu *vcpu, umbra_gva gva, struct walk *walk)
 	unsigned level = vcpu->mode->levels;
 
 	known->tag = 0;
+	known->sure = true;
 	known->all = ~0ull;
 	known->any = 0;
 	for (unsigned above = level; above < MAX_LEVEL; above++)

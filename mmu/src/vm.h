@@ -153,6 +153,7 @@ struct descent {
 	uint64_t made; /* vm->clock */
 	uint64_t all, any;
 	uint32_t page; /* of the last-level table */
+	bool sure;     /* in the making: nothing has changed that was passed */
 	/* The entries above, from level 2 up; where there is no such level, at[] is was[]. */
 	const uint64_t *at[MAX_LEVEL - 1];
 	uint64_t was[MAX_LEVEL - 1];

@@ -7,6 +7,7 @@
 #include "tests/unit/mmu_guest.h"
 
 #include "mmu/src/set.h"
+#include "mmu/src/slot.h"
 #include "mmu/src/unsync.h"
 
 #define FAR (GVA + (1ull << 39)) /* below another entry of the root table */
@@ -227,6 +228,71 @@ static void each_page_of_a_table_is_told(void **state)
 	}
 }
 
+/* A guest may map a table as often as it likes: there is an end to asking. A compare is cheaper. */
+static void not_every_mapping_is_asked(void **state)
+{
+	const umbra_gva again = GVA + (1ull << 30);
+
+	(void)state;
+	for (unsigned n = 60; n < 80; n += 10) {
+		struct host *h = guest_new_cached(UMBRA_OOS_ALL, 20);
+		uint64_t *entry = guest_uses(h, h->root, GVA, 0);
+		uint64_t table = guest_table_of(h, entry);
+
+		for (unsigned i = 0; i < n; i++) {
+			host_map(h, h->root, FAR + i * X86_PAGE_SIZE, 1, gpte_of(table, LEAF));
+			host_access(h, FAR + i * X86_PAGE_SIZE, 0);
+		}
+		for (unsigned i = 0; i < 3; i++)
+			host_cr3(h, h->root);
+		assert_int_equal(guest_load(h, h->root).compared, n > 64);
+		/* Whichever it is, it is seen. */
+		for (unsigned i = 1; i < 80; i++) {
+			umbra_gva alias = FAR + i % n * X86_PAGE_SIZE;
+
+			host_store(h, alias + host_gpa(h, entry) % X86_PAGE_SIZE,
+				gpte_of(DATA_GFN + i, LEAF));
+			host_cr3(h, h->root);
+			assert_int_equal(host_read_gfn(h, GVA), DATA_GFN + i);
+		}
+		/* Also where the table is linked anew. */
+		guest_uses(h, h->root, GVA + X86_PAGE_SIZE, 1);
+		host_cr3(h, h->root);
+		host_map(h, h->root, again, 2, *host_gpte(h, h->root, GVA, 2) & ~X86_PTE_A);
+		host_store(h, FAR + host_gpa(h, entry + 1) % X86_PAGE_SIZE,
+			gpte_of(DATA_GFN + 90, LEAF));
+		host_read_gfn(h, again);
+		assert_int_equal(host_read_gfn(h, again + X86_PAGE_SIZE), DATA_GFN + 90);
+		host_free(h);
+	}
+}
+
+/* Of any number of mappings that go in one event one bit is kept: nobody looks for the pages of
+ * the table each time. */
+static void word_of_many_mappings_is_one_bit(void **state)
+{
+	struct host *h = *state;
+	uint64_t *entry = guest_uses(h, h->root, GVA, 0);
+	uint64_t table = guest_table_of(h, entry);
+	uint64_t *mappings;
+
+	for (unsigned i = 0; i < 40; i++)
+		host_map(h, h->root, FAR + i * X86_PAGE_SIZE, 1, gpte_of(table, LEAF));
+	mappings = host_gpte(h, h->root, FAR, 1);
+	settled_load(h);
+	for (unsigned i = 0; i < 40; i++)
+		host_store(h, FAR + i * X86_PAGE_SIZE + host_gpa(h, entry) % X86_PAGE_SIZE,
+			gpte_of(DATA_GFN + i, LEAF));
+	for (unsigned i = 0; i < 40; i++) {
+		host_write_word(h, host_gpa(h, mappings + i), 0);
+		assert_false(h->vm->pages[guest_page_of(h, entry)].written);
+		assert_true(frame_of(h->vm, table)->shadows & FRAME_WRITTEN);
+	}
+	host_cr3(h, h->root);
+	assert_false(frame_of(h->vm, table)->shadows & FRAME_WRITTEN);
+	assert_int_equal(host_read_gfn(h, GVA), DATA_GFN + 39);
+}
+
 /* Another one may write through a translation that has D already. */
 static void with_two_vcpus_every_unsync_table_is_compared(void **state)
 {
@@ -286,6 +352,8 @@ int main(void)
 		T(a_stale_mapping_does_not_write_unseen),
 		T(nor_one_that_is_older_than_the_table),
 		T(each_page_of_a_table_is_told),
+		cmocka_unit_test(not_every_mapping_is_asked),
+		T(word_of_many_mappings_is_one_bit),
 		cmocka_unit_test(with_two_vcpus_every_unsync_table_is_compared),
 		cmocka_unit_test(after_a_flush_a_list_is_not_too_long),
 #undef T

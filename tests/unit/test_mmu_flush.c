@@ -3,10 +3,7 @@
  * Which flushes are asked of the host where the guest owes one (I8), and where the entries no
  * longer tell what a TLB may hold.
  */
-#include "tests/unit/mmu_host.h"
-
-#define GVA  0x40000000ull
-#define LEAF (GPTE_RW | GPTE_AD)
+#include "tests/unit/mmu_guest.h"
 
 /* Map GVA to DATA_GFN and use it; returns its last-level entry. */
 static uint64_t *used_page(struct host *h)
@@ -104,6 +101,85 @@ static void a_stale_writable_translation_does_not_outlive_the_protection_of_a_ta
 	}
 }
 
+/* The same of a 2M page that the table lies in, and where other entries that were not writable went
+ * after it. */
+static void nor_does_one_of_a_large_page(void **state)
+{
+	const umbra_gva table_gva = GVA + (1ull << 30);
+
+	(void)state;
+	for (unsigned n = 0; n < 2; n++) {
+		struct umbra_policy policy = host_plain_policy();
+		struct host *h = host_new_policy(&policy);
+		uint64_t *entry;
+
+		host_start(h, h->root);
+		host_map(h, h->root, GVA, 2, gpte_of(DATA_GFN, LEAF | X86_PTE_PS));
+		entry = host_gpte(h, h->root, GVA, 2);
+		entry[1] = gpte_of(DATA_GFN + 512, GPTE_RO | GPTE_AD | X86_PTE_PS);
+		assert_int_equal(host_access(h, GVA, X86_PF_W).outcome, UMBRA_RESUME);
+		assert_int_equal(host_read_gfn(h, GVA + (1ull << 21)), DATA_GFN + 512);
+		host_write_word(h, host_gpa(h, entry), 0);
+		if (n)
+			host_write_word(h, host_gpa(h, entry + 1), 0);
+		host_words(h, DATA_GFN)[0] = gpte_of(DATA_GFN + 1, LEAF);
+		host_map(h, h->root, table_gva, 2, gpte_of(DATA_GFN, GPTE_RW));
+		host_reset_flushes(h);
+		assert_int_equal(host_read_gfn(h, table_gva), DATA_GFN + 1);
+		assert_true(h->flush_all > 0);
+		host_free(h);
+	}
+}
+
+/* They go together, when a last-level table is compared where it is linked anew. */
+static void nor_does_one_that_went_with_others(void **state)
+{
+	const umbra_gva elsewhere = GVA + (1ull << 39);
+
+	(void)state;
+	for (unsigned order = 0; order < 2; order++) {
+		struct host *h = guest_new_cached(UMBRA_OOS_LEAF, 20);
+		uint64_t table = host_new_table(h);
+		uint64_t *entry = guest_uses(h, h->root, GVA, 0);
+		umbra_gva gva = GVA + order * X86_PAGE_SIZE;
+		uint64_t link = *host_gpte(h, h->root, GVA, 2) & ~X86_PTE_A;
+
+		guest_sets(h, entry + order, gpte_of(table, LEAF));
+		guest_sets(h, entry + !order, gpte_of(DATA_GFN + 1, GPTE_RO | GPTE_AD));
+		guest_sets(h, entry + 2, gpte_of(DATA_GFN + 2, LEAF));
+		host_words(h, table)[0] = link;
+		host_map(h, h->root, elsewhere, 2, link);
+		host_map(h, h->root, elsewhere + GVA, 3, gpte_of(table, GPTE_RW));
+		host_cr3(h, h->root);
+		host_access(h, gva ^ X86_PAGE_SIZE, 0);
+		assert_int_equal(host_access(h, gva, X86_PF_W).outcome, UMBRA_RESUME);
+		guest_sets(h, entry, 0);
+		guest_sets(h, entry + 1, 0);
+		assert_int_equal(host_read_gfn(h, elsewhere + 2 * X86_PAGE_SIZE), DATA_GFN + 2);
+		/* Now it is a table of the second level, which is protected. */
+		assert_int_equal(
+			host_read_gfn(h, elsewhere + GVA + 2 * X86_PAGE_SIZE), DATA_GFN + 2);
+		assert_false(host_is_unsync(h, table));
+		assert_int_equal(host_access(h, gva, X86_PF_W).outcome, UMBRA_INJECT);
+		host_free(h);
+	}
+}
+
+static void invlpg_of_a_large_leaf_flushes_no_more_than_that(void **state)
+{
+	struct host *h = *state;
+	uint64_t *entry;
+
+	host_map(h, h->root, GVA, 2, gpte_of(DATA_GFN, LEAF | X86_PTE_PS));
+	entry = host_gpte(h, h->root, GVA, 2);
+	assert_int_equal(host_access(h, GVA, X86_PF_W).outcome, UMBRA_RESUME);
+	host_write_word(h, host_gpa(h, entry), *entry & ~X86_PTE_W);
+	host_reset_flushes(h);
+	host_invlpg(h, GVA + 0x3000);
+	assert_int_equal(h->flush_gva, 1);
+	assert_int_equal(host_flushes(h), 0);
+}
+
 /* What was flushed is not flushed again: one flush pays for all that was freed or taken before. */
 static void a_flush_pays_all_debts(void **state)
 {
@@ -149,6 +225,9 @@ int main(void)
 		T(invlpg_of_a_page_flushes_no_more_than_that),
 		cmocka_unit_test(
 			a_stale_writable_translation_does_not_outlive_the_protection_of_a_table),
+		cmocka_unit_test(nor_does_one_of_a_large_page),
+		cmocka_unit_test(nor_does_one_that_went_with_others),
+		T(invlpg_of_a_large_leaf_flushes_no_more_than_that),
 		T(a_flush_pays_all_debts),
 		T(what_only_adds_rights_is_not_flushed),
 #undef T

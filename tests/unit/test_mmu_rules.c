@@ -388,6 +388,71 @@ static void a_link_whose_rights_change_is_linked_anew(void **state)
 	}
 }
 
+/* ---- rule 7 ---- */
+
+/* What can be put there without looking further is: no fault follows. */
+static void what_changed_is_installed(void **state)
+{
+	static const uint64_t frames[] = {DATA_GFN + 5, DEVICE_GFN, ROM_GFN, ABSENT_GFN};
+
+	(void)state;
+	for (unsigned n = 0; n < 8; n++) {
+		struct host *h = guest_new_cached(UMBRA_OOS_ALL, 20);
+		uint64_t *entry = guest_uses(h, h->root, GVA, 0);
+		uint64_t frame = frames[n / 2];
+
+		print_message("  frame %u, by %s\n", n / 2, n % 2 ? "INVLPG" : "load");
+		guest_sets(h, entry, gpte_of(frame, LEAF));
+		if (n % 2)
+			host_invlpg(h, GVA);
+		else
+			host_cr3(h, h->root);
+		assert_int_equal(host_access(h, GVA, 0).faults, 0);
+		assert_int_equal(host_read_gfn(h, GVA), frame);
+		assert_int_equal(host_access(h, GVA, X86_PF_W).outcome,
+			n / 2 < 2 ? UMBRA_RESUME : UMBRA_MMIO);
+		host_free(h);
+	}
+}
+
+/* The guest grants more, but its memory does not. */
+static void a_change_gives_no_more_than_the_slot(void **state)
+{
+	(void)state;
+	for (unsigned n = 0; n < 4; n++) {
+		struct host *h = guest_new_cached(UMBRA_OOS_ALL, 20);
+		unsigned level = n / 2 + 1;
+		uint64_t bits = level > 1 ? X86_PTE_PS : 0;
+		uint64_t *entry;
+
+		host_map(h, h->root, GVA, level, gpte_of(ROM_GFN, GPTE_RO | GPTE_AD | bits));
+		entry = host_gpte(h, h->root, GVA, level);
+		assert_int_equal(host_read_gfn(h, GVA), ROM_GFN);
+		guest_sets(h, entry, gpte_of(ROM_GFN, LEAF | bits));
+		if (n % 2)
+			host_invlpg(h, GVA);
+		else
+			host_cr3(h, h->root);
+		assert_int_equal(host_access(h, GVA, X86_PF_W).outcome, UMBRA_MMIO);
+		assert_int_equal(host_access(h, GVA, 0).faults, 0);
+		host_free(h);
+	}
+}
+
+static void a_link_stays_when_its_ignored_bits_change(void **state)
+{
+	struct host *h = *state;
+
+	guest_uses(h, h->root, GVA, 0);
+	for (unsigned level = 2; level <= 4; level++) {
+		uint64_t *entry = host_gpte(h, h->root, GVA, level);
+
+		guest_sets(h, entry, *entry | 1ull << 9 | 1ull << 58 | X86_PTE_D);
+		host_cr3(h, h->root);
+		assert_int_equal(host_access(h, GVA, X86_PF_W).faults, 0);
+	}
+}
+
 /* ---- rule 9 ---- */
 
 static void sticky_counts_flushes_in_a_row_that_find_nothing(void **state)
@@ -500,6 +565,9 @@ int main(void)
 		cmocka_unit_test(a_table_that_is_linked_anew_shows_memory_with_all_below),
 		T(and_so_does_what_is_shared_below),
 		cmocka_unit_test(a_link_whose_rights_change_is_linked_anew),
+		cmocka_unit_test(what_changed_is_installed),
+		cmocka_unit_test(a_change_gives_no_more_than_the_slot),
+		T(a_link_stays_when_its_ignored_bits_change),
 		cmocka_unit_test(sticky_counts_flushes_in_a_row_that_find_nothing),
 		cmocka_unit_test(a_table_is_not_idle_while_any_of_its_pages_changes),
 		cmocka_unit_test(with_snapshot_off_a_written_table_is_forgotten),

@@ -100,7 +100,8 @@ static void a_new_table_is_written_without_exits(void **state)
 	/* The window may be new to the tree. */
 	assert_true(host_access(h, window(h, entry), 0).faults <= 1);
 	for (unsigned i = 0; i < ENTRIES; i++)
-		assert_int_equal(guest_sets(h, entry + i, gpte_of(DATA_GFN + 1 + i, LEAF)).faults, 0);
+		assert_int_equal(
+			guest_sets(h, entry + i, gpte_of(DATA_GFN + 1 + i, LEAF)).faults, 0);
 	assert_int_equal(umbra_stats(h->vm)->mmu_unsync, 0);
 	/* The access that is mapped still goes where it went: the guest owes an invalidation. */
 	assert_int_equal(host_read_gfn(h, GVA), DATA_GFN);
@@ -399,7 +400,8 @@ static void a_protected_table_is_written_without_exits_after_the_first(void **st
 		host_cr3(h, h->root);
 	assert_false(host_is_unsync(h, table));
 	for (unsigned i = 0; i < ENTRIES; i++) {
-		struct host_result result = guest_sets(h, entry + i, gpte_of(DATA_GFN + 1 + i, LEAF));
+		struct host_result result =
+			guest_sets(h, entry + i, gpte_of(DATA_GFN + 1 + i, LEAF));
 
 		assert_int_equal(result.outcome, UMBRA_RESUME);
 		assert_int_equal(result.faults, i == 0);

@@ -277,6 +277,9 @@ static void page_directories_under_pdptes_own(void **state)
 	host_map(h, h->root, GVA, 1, gpte_of(DATA_GFN, LEAF));
 	host_map(h, h->root, 2 * GVA, 1, gpte_of(DATA_GFN + 1, LEAF));
 	shared = host_gpte(h, h->root, 2 * GVA, 1);
+	/* The first 2M are mapped as they are. */
+	host_map(h, h->root, 0, 2, gpte_of(0, LEAF | X86_PTE_PS));
+	host_words(h, second)[0] = host_words(h, h->root)[0];
 	/* Of the tables of the second GVA, one has the last-level table of the other. */
 	host_map(h, second, GVA, 2, *host_gpte(h, h->root, 2 * GVA, 2));
 	host_words(h, second)[2] = host_words(h, h->root)[2];
@@ -297,17 +300,53 @@ static void page_directories_under_pdptes_own(void **state)
 	assert_int_equal(owner_at(h, GVA, 2), page_on_way(h, GVA, 2));
 	assert_owned(h, GVA, 1, 0);
 	assert_int_equal(owner_at(h, 2 * GVA, 2), other);
-	/* Each is found at a load: here by emulated stores, as nothing maps the tables. */
-	*shared = gpte_of(DATA_GFN + 5, LEAF);
-	*own = gpte_of(DATA_GFN + 6, LEAF);
-	unsync_note_dirty(h->vm, guest_table_of(h, shared));
-	unsync_note_dirty(h->vm, guest_table_of(h, own));
+	/* Each is found at a load. */
+	host_store(h, host_gpa(h, shared), gpte_of(DATA_GFN + 5, LEAF));
+	host_store(h, host_gpa(h, own), gpte_of(DATA_GFN + 6, LEAF));
 	host_cr3(h, h->root);
 	assert_int_equal(host_read_gfn(h, GVA), DATA_GFN + 6);
 	assert_int_equal(host_read_gfn(h, 2 * GVA), DATA_GFN + 5);
 	host_cr3(h, second);
 	assert_int_equal(host_read_gfn(h, GVA), DATA_GFN + 5);
 	host_free(h);
+}
+
+/* ---- tables that cannot be written ---- */
+
+/* The way of two addresses goes through the same tables in ROM, of the two levels below @top: A,
+ * which cannot be set there, is not a change. */
+static void two_ways_through_rom(enum host_mode mode, uint64_t root, unsigned n_vcpus)
+{
+	struct host_config config = {.policy = umbra_policy_default, .max_vcpus = 2};
+	struct host *h = host_new(&config);
+	uint64_t directory = host_new_table(h), table = host_new_table(h);
+	uint64_t *top = host_words(h, root ? root : h->root);
+	uint64_t rom = root ? root + 1 : ROM_GFN;
+	const umbra_gva second = mode == HOST_5LEVEL ? 1ull << 48 : 1ull << 39;
+	struct umbra_vcpu *other;
+
+	if (n_vcpus > 1)
+		assert_int_equal(umbra_vcpu_create(h->vm, &other), UMBRA_OK);
+	top[0] = top[1] = gpte_of(rom, GPTE_RW);
+	host_words(h, rom)[0] = gpte_of(mode == HOST_5LEVEL ? rom + 1 : directory, GPTE_RW);
+	host_words(h, rom + 1)[0] = gpte_of(directory, GPTE_RW);
+	host_words(h, directory)[0] = gpte_of(table, GPTE_RW);
+	host_words(h, table)[0] = gpte_of(DATA_GFN, LEAF);
+	host_start_mode(h, mode, root ? root : h->root);
+	for (unsigned i = 0; i < 2; i++) {
+		assert_int_equal(host_read_gfn(h, 0), DATA_GFN);
+		assert_int_equal(host_read_gfn(h, second), DATA_GFN);
+	}
+	assert_false(host_is_unsync(h, rom));
+	host_free(h);
+}
+
+static void tables_in_rom_are_in_sync(void **state)
+{
+	(void)state;
+	two_ways_through_rom(HOST_5LEVEL, 0, 1);
+	two_ways_through_rom(HOST_4LEVEL, ROM_GFN, 1);
+	two_ways_through_rom(HOST_4LEVEL, ROM_GFN, 2);
 }
 
 /* ---- what a load looks at ---- */
@@ -470,6 +509,7 @@ int main(void)
 		cmocka_unit_test(a_number_that_serves_again_owns_nothing_of_before),
 		cmocka_unit_test(a_table_below_a_root_can_be_one),
 		cmocka_unit_test(page_directories_under_pdptes_own),
+		cmocka_unit_test(tables_in_rom_are_in_sync),
 		cmocka_unit_test(a_load_looks_at_no_other_roots_tables),
 		cmocka_unit_test(roots_are_made_while_there_is_room_for_none),
 		T(a_root_whose_tables_are_gone_is_given_up),
