@@ -12,14 +12,6 @@
 #include "sync.h"
 #include "tree.h"
 
-static enum umbra_outcome inject(
-	struct umbra_vm *vm, umbra_gva gva, uint32_t code, struct umbra_exit *out)
-{
-	vm->stats.pf_guest++;
-	*out = (struct umbra_exit){.vector = X86_PF, .error_code = code, .gva = gva};
-	return UMBRA_INJECT;
-}
-
 /* sync.c, rule 3, where nothing is mapped for @gpte. */
 static inline void bring_up_to_date(
 	struct umbra_vm *vm, uint32_t page, unsigned index, uint64_t gpte)
@@ -95,6 +87,6 @@ bool fast_fault(struct umbra_vcpu *vcpu, const struct umbra_page_fault *fault, u
 		code |= X86_PF_P;
 	}
 	bring_up_to_date(vm, known->page, index, gpte);
-	*outcome = inject(vm, gva, code, out);
+	*outcome = fast_inject(vm, gva, code, out);
 	return true;
 }

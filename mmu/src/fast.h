@@ -5,7 +5,16 @@
 #ifndef MMU_FAST_H
 #define MMU_FAST_H
 
-#include "umbra/umbra.h"
+#include "vm.h"
+
+/* The fault is the guest's own. */
+static inline enum umbra_outcome fast_inject(
+	struct umbra_vm *vm, umbra_gva gva, uint32_t code, struct umbra_exit *out)
+{
+	vm->stats.pf_guest++;
+	*out = (struct umbra_exit){.vector = X86_PF, .error_code = code, .gva = gva};
+	return UMBRA_INJECT;
+}
 
 /*
  * Answer a fault at @gva that needs no more than the last-level entry of a way that is known: put a

@@ -15,14 +15,6 @@
 #include "walk.h"
 #include "write.h"
 
-static enum umbra_outcome inject(
-	struct umbra_vm *vm, umbra_gva gva, uint32_t code, struct umbra_exit *out)
-{
-	vm->stats.pf_guest++;
-	*out = (struct umbra_exit){.vector = X86_PF, .error_code = code, .gva = gva};
-	return UMBRA_INJECT;
-}
-
 /*
  * A supervisor's store that CR0.WP=0 allows, and the hardware's WP=1 does not, where the entry that
  * would let it through is stopped by its key, or lets too much through (vcpu->keep_u; the last
@@ -104,7 +96,7 @@ static enum umbra_outcome look(struct umbra_vcpu *vcpu, const struct umbra_page_
 
 	tree_descend(vcpu, gva, &walk);
 	if (!walk_guest(vcpu, gva, access, &walk))
-		return inject(vm, gva, walk.error_code, out);
+		return fast_inject(vm, gva, walk.error_code, out);
 	ad_set = walk_set_ad(&walk, access);
 	if (UNLIKELY(walk.narrow))
 		sync_wide_views(vm, &walk);
@@ -133,11 +125,11 @@ static enum umbra_outcome look(struct umbra_vcpu *vcpu, const struct umbra_page_
 	}
 	vm->stats.pf_spurious++;
 	code = was_implicit(vcpu, gva, access, &walk);
-	return code ? inject(vm, gva, code, out) : UMBRA_RESUME;
+	return code ? fast_inject(vm, gva, code, out) : UMBRA_RESUME;
 }
 
 /* Any fault at @gva. */
-static enum umbra_outcome settle(struct umbra_vcpu *vcpu, const struct umbra_page_fault *fault,
+static enum umbra_outcome answer(struct umbra_vcpu *vcpu, const struct umbra_page_fault *fault,
 	umbra_gva gva, struct umbra_exit *out)
 {
 	struct umbra_vm *vm = vcpu->vm;
@@ -164,7 +156,7 @@ enum umbra_outcome umbra_page_fault(
 	mmu_lock(vm);
 	vm->stats.pf_taken++;
 	if (!fast_fault(vcpu, fault, gva, out, &outcome))
-		outcome = settle(vcpu, fault, gva, out);
+		outcome = answer(vcpu, fault, gva, out);
 	if (UNLIKELY(vm->stale_parts))
 		flush_later(vm);
 	mmu_unlock(vm);

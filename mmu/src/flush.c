@@ -7,7 +7,7 @@
 
 /* What a vCPU could hold under the tag that it runs with is gone. Other tags need no such care:
  * whatever was lost makes them unclean. */
-static void settle(struct umbra_vm *vm)
+static void settle_debts(struct umbra_vm *vm)
 {
 	vm->dirty_cleared = false;
 	vm->stale_writable = false;
@@ -19,7 +19,7 @@ void flush_now(struct umbra_vm *vm)
 	vm->flush_all = false;
 	vm->freed = false;
 	vm->all_flushed = vm->clock;
-	settle(vm);
+	settle_debts(vm);
 	vm->stats.tlb_flush++;
 	vm->host->flush_tlb(vm->host_ctx, NULL);
 }
@@ -71,7 +71,7 @@ static void flush_tag(struct umbra_vcpu *vcpu)
 
 	vcpu->tags[vcpu->tag] = (struct tlb_tag){.root = vcpu->root, .flushed = vm->clock};
 	if (vm->n_vcpus == 1)
-		settle(vm);
+		settle_debts(vm);
 	vm->stats.tlb_flush++;
 	if (vm->host->flush_tag)
 		vm->host->flush_tag(vm->host_ctx, vcpu);
@@ -95,7 +95,7 @@ void flush_enter(struct umbra_vcpu *vcpu, bool always)
 	}
 	vm->stats.tlb_elided++;
 	if (vm->n_vcpus == 1)
-		settle(vm);
+		settle_debts(vm);
 }
 
 void flush_nothing(struct umbra_vcpu *vcpu)

@@ -104,7 +104,7 @@ LEAF_INLINE uint64_t leaf_spte(
 	uint64_t spte = hfn << X86_PAGE_SHIFT | X86_PTE_P | X86_PTE_A | SPTE_RMAP |
 			spte_rights(l->role, gpte, true) | spte_leaf_bits(gpte, 1);
 
-	return slot->writable && !frame_protected(frame) ? spte : spte & ~X86_PTE_W;
+	return slot_may_write(slot, frame) ? spte : spte & ~X86_PTE_W;
 }
 
 /* Fill the empty entry with @spte for @frame. Its snapshot says which frame that is. */

@@ -149,8 +149,8 @@ void page_empty(struct umbra_vm *vm, uint32_t page, bool orphans)
 {
 	struct shadow_page *sp = &vm->pages[page];
 
-	vm->stale_writable = true;
-	vm->stale_parts = true;
+	vm->stale_writable |= sp->n_present;
+	vm->stale_parts |= sp->n_present;
 	for (uint64_t groups = sp->touched; groups; groups &= groups - 1) {
 		unsigned first = (unsigned)__builtin_ctzll(groups) << GROUP_SHIFT;
 		uint64_t *snapshot = &vm->snapshots[page][first];
@@ -163,6 +163,13 @@ void page_empty(struct umbra_vm *vm, uint32_t page, bool orphans)
 			snapshot[i] = 0;
 	}
 	sp->touched = 0;
+}
+
+void page_begin_anew(struct umbra_vm *vm, uint32_t page, uint32_t owner)
+{
+	if (page_level(&vm->pages[page]) > 1)
+		page_empty(vm, page, false);
+	unsync_give(vm, page, owner);
 }
 
 static void leave_table(struct umbra_vm *vm, struct shadow_page *sp)

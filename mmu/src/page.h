@@ -60,6 +60,10 @@ void page_zap(struct umbra_vm *vm, uint32_t page, bool orphans);
  * it. */
 void page_empty(struct umbra_vm *vm, uint32_t page, bool orphans);
 
+/* Nothing leads to @page any more: from now on it is @owner's. Above the last level it leads to
+ * nothing either then, as what hangs below may be out of date or have other owners. */
+void page_begin_anew(struct umbra_vm *vm, uint32_t page, uint32_t owner);
+
 /* Zap all; the roots that vCPUs run on are only emptied. */
 void page_zap_all(struct umbra_vm *vm);
 

@@ -54,8 +54,7 @@ static void take_root(struct umbra_vm *vm, uint32_t root)
 	if (sp->parents || sp->roots) {
 		unsync_adopt(vm, root, 0);
 	} else {
-		page_empty(vm, root, false);
-		unsync_give(vm, root, root);
+		page_begin_anew(vm, root, root);
 	}
 }
 
@@ -126,7 +125,7 @@ static void visit_idle_root(struct umbra_vm *vm)
 		sp = &vm->pages[vm->visit];
 		if (sp->owner != vm->visit || sp->roots || sp->parents || !page_has_table(sp))
 			continue;
-		sync_root(vm, vm->visit);
+		sync_owner(vm, vm->visit);
 		if (!leads_to_own(vm, vm->visit))
 			page_zap(vm, vm->visit, false);
 		return;

@@ -93,8 +93,10 @@ static bool take(struct umbra_vm *vm, uint32_t ref, uint64_t bits)
 
 bool set_read_only(struct umbra_vm *vm, uint32_t ref)
 {
+	if (!take(vm, ref, X86_PTE_W))
+		return false;
 	flush_note_lost(vm, ref_page(ref));
-	return take(vm, ref, X86_PTE_W);
+	return true;
 }
 
 bool set_clear_dirty(struct umbra_vm *vm, uint32_t ref)

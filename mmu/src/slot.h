@@ -53,6 +53,12 @@ static inline bool frame_protected(const struct frame *frame)
 	return frame->shadows && !(frame->shadows & FRAME_UNSYNC);
 }
 
+/* May a 4K leaf for @frame (NULL: not RAM), of @slot (NULL: absent), be writable now? */
+static inline bool slot_may_write(const struct slot *slot, const struct frame *frame)
+{
+	return slot && slot->writable && !(frame && frame_protected(frame));
+}
+
 /* Can the aligned 2M at @gfn be one mapping: all in one slot, same alignment of host frames. Not
  * asked: tables in it. */
 static inline bool slot_large_fits(const struct slot *slot, uint64_t gfn)

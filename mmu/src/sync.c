@@ -96,9 +96,7 @@ void sync_attach(struct umbra_vm *vm, uint32_t page, uint32_t owner)
 	struct shadow_page *sp = &vm->pages[page];
 
 	if (!sp->parents && !sp->roots && sp->owner != owner) {
-		if (page_level(sp) > 1)
-			page_empty(vm, page, false);
-		unsync_give(vm, page, owner);
+		page_begin_anew(vm, page, owner);
 		if (page_level(sp) > 1)
 			return;
 	}
@@ -152,7 +150,7 @@ static void flush_list(struct umbra_vm *vm, uint32_t owner, unsigned which)
 		vm->unsync_next = sp->unsync_next;
 		if (flush_page(vm, page))
 			not_idle(vm, sp);
-		else if (++sp->idle > vm->policy.sticky)
+		else if (++sp->idle > vm->policy.sticky || !page_oos(vm, page_level(sp)))
 			protect_again(vm, sp->gfn);
 		if (++n > UNSYNC_MAX && sp->listed)
 			protect_again(vm, sp->gfn);
@@ -162,7 +160,7 @@ static void flush_list(struct umbra_vm *vm, uint32_t owner, unsigned which)
 	}
 }
 
-static void flush_owner(struct umbra_vm *vm, uint32_t owner)
+void sync_owner(struct umbra_vm *vm, uint32_t owner)
 {
 	flush_list(vm, owner, UNSYNC_UPPER);
 	flush_list(vm, owner, UNSYNC_LEAF);
@@ -189,7 +187,7 @@ static inline void for_each_owner(
 
 void sync_root(struct umbra_vm *vm, uint32_t root)
 {
-	for_each_owner(vm, root, flush_owner);
+	for_each_owner(vm, root, sync_owner);
 }
 
 void sync_path(struct umbra_vm *vm, umbra_gva gva, uint32_t page)

@@ -60,6 +60,9 @@ void sync_attach(struct umbra_vm *vm, uint32_t page, uint32_t owner);
  * reaches up to date. The caller then flushes the hardware (flush_enter). */
 void sync_root(struct umbra_vm *vm, uint32_t root);
 
+/* The same for the tables of one owner only. */
+void sync_owner(struct umbra_vm *vm, uint32_t owner);
+
 /* Bring the shadow entries on the way of @gva, from @page down as far as they are linked, to what
  * the guest's say now. */
 void sync_path(struct umbra_vm *vm, umbra_gva gva, uint32_t page);

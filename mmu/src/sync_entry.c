@@ -87,9 +87,8 @@ LEAF_INLINE bool may_write(const struct leaves *l, uint64_t gpte)
 {
 	uint64_t gfn = gpte_gfn(gpte, 1);
 	const struct slot *slot = slot_find(l->vm, gfn);
-	const struct frame *frame = slot_frame(slot, gfn);
 
-	return slot && slot->writable && !(frame && frame_protected(frame));
+	return slot_may_write(slot, slot_frame(slot, gfn));
 }
 
 /* The leaf @spte stays, and has to be @now, for @gpte. */

@@ -26,18 +26,13 @@ bool tree_target(struct umbra_vm *vm, uint64_t gfn, struct target *target)
 	return true;
 }
 
-static bool target_may_write(const struct target *target)
-{
-	return target->writable && !(target->frame && frame_protected(target->frame));
-}
-
 bool tree_may_write(struct umbra_vm *vm, uint64_t gfn, unsigned level)
 {
 	struct target target;
 
 	/* A 2M leaf exists only where there is no table (fits_large). */
 	return tree_target(vm, gfn, &target) &&
-	       (level > 1 ? target.writable : target_may_write(&target));
+	       (level > 1 ? target.writable : slot_may_write(target.slot, target.frame));
 }
 
 /* ---- leaves ---- */
@@ -73,7 +68,7 @@ static bool replace_leaf(
 static void install_4k(struct umbra_vm *vm, uint32_t page, unsigned index, uint64_t bits,
 	const struct target *target)
 {
-	if (!target_may_write(target))
+	if (!slot_may_write(target->slot, target->frame))
 		bits &= ~X86_PTE_W;
 	set_leaf(vm, page, index, target->hfn << X86_PAGE_SHIFT | X86_PTE_P | bits,
 		target->frame ? &target->frame->rmap : NULL);
@@ -293,8 +288,8 @@ static void descend(struct umbra_vcpu *vcpu, umbra_gva gva, struct walk *walk)
 	known->sure = true;
 	known->all = ~0ull;
 	known->any = 0;
-	for (unsigned above = level; above < MAX_LEVEL; above++)
-		known->at[above ? above - 1 : 0] = &known->was[above ? above - 1 : 0];
+	for (unsigned i = level ? level - 1 : 0; i < MAX_LEVEL - 1; i++)
+		known->at[i] = &known->was[i];
 	for (; level > 1; level--) {
 		unsigned index = gva_index(gva, level);
 		uint64_t spte = set_read(vm, page, index);
@@ -375,7 +370,8 @@ static bool map_leaf(struct umbra_vm *vm, uint32_t page, unsigned index, uint64_
 		hfn &= ~(uint64_t)(LARGE_FRAMES - 1);
 		rmap = large_rmap(target, gfn);
 	}
-	if ((bits & X86_PTE_W) && !(large ? target->writable : target_may_write(target)))
+	if ((bits & X86_PTE_W) &&
+		!(large ? target->writable : slot_may_write(target->slot, target->frame)))
 		bits &= ~X86_PTE_W;
 	return replace_leaf(
 		vm, page, index, hfn << X86_PAGE_SHIFT | X86_PTE_P | X86_PTE_A | bits, rmap);

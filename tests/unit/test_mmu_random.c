@@ -126,6 +126,22 @@ static void load(struct world *w)
 	host_cr3(w->h, w->tables[below(w, N_ROOTS)]);
 }
 
+static struct umbra_policy random_policy(struct world *w)
+{
+	struct umbra_policy policy = umbra_policy_default;
+
+	policy.oos = chance(w, 2) ? UMBRA_OOS_ALL : below(w, 3);
+	policy.sticky = chance(w, 2) ? below(w, 4) : 20;
+	policy.prefetch = chance(w, 2) ? 8 : 0;
+	policy.large = !chance(w, 4);
+	policy.emulate = !chance(w, 4);
+	policy.snapshot = !chance(w, 6);
+	policy.cache = !chance(w, 8);
+	policy.elide = !chance(w, 6);
+	policy.replace = chance(w, 4) ? UMBRA_REPLACE_FIFO : UMBRA_REPLACE_CLOCK;
+	return policy;
+}
+
 static void invalidate_all(struct world *w)
 {
 	unsigned levels = w->h->levels;
@@ -152,6 +168,13 @@ static void change_registers(struct world *w)
 	host_set_regs(w->h, &regs);
 }
 
+static void change_policy(struct world *w)
+{
+	struct umbra_policy policy = random_policy(w);
+
+	assert_int_equal(umbra_set_policy(w->h->vm, &policy), UMBRA_OK);
+}
+
 static void invpcid(struct world *w)
 {
 	struct umbra_exit out;
@@ -164,6 +187,8 @@ static void invpcid(struct world *w)
 /* On each vCPU. PDPTEs are loaded by a load alone. */
 static void flush(struct world *w)
 {
+	if (chance(w, 60))
+		change_policy(w);
 	for (unsigned i = 0; i < w->n_vcpus; i++) {
 		w->h->vcpu = w->vcpus[i];
 		if (chance(w, 3))
@@ -226,19 +251,12 @@ static void look(struct world *w)
 
 static void world_new(struct world *w, unsigned seed)
 {
-	struct host_config config = {.policy = umbra_policy_default, .caches = true};
-	struct umbra_policy *policy = &config.policy;
+	struct host_config config = {.caches = true};
 
 	*w = (struct world){.random = seed * 0x9e3779b97f4a7c15ull + 1};
 	w->mode = HOST_PAE + below(w, 3);
 	w->n_vcpus = 1 + chance(w, 4);
-	policy->oos = chance(w, 2) ? UMBRA_OOS_ALL : below(w, 3);
-	policy->sticky = chance(w, 2) ? below(w, 4) : 20;
-	policy->prefetch = chance(w, 2) ? 8 : 0;
-	policy->large = !chance(w, 4);
-	policy->emulate = !chance(w, 4);
-	policy->snapshot = !chance(w, 6);
-	policy->cache = !chance(w, 8);
+	config.policy = random_policy(w);
 	config.tags = 1 + below(w, 4);
 	config.flush_tag = chance(w, 2);
 	config.no_flush_gva = chance(w, 3);
@@ -259,6 +277,9 @@ static void world_new(struct world *w, unsigned seed)
 		for (unsigned n = i < N_ROOTS; n < 3; n++)
 			host_words(w->h, w->tables[i])[n] = random_gpte(w, i < N_ROOTS);
 	}
+	/* Tables in memory that cannot be written. */
+	for (unsigned i = 0; i < 6; i++)
+		host_words(w->h, ROM_GFN + i / 3)[i % 3] = random_gpte(w, false);
 	w->vcpus[0] = w->h->vcpu;
 	if (w->n_vcpus > 1)
 		assert_int_equal(umbra_vcpu_create(w->h->vm, &w->vcpus[1]), UMBRA_OK);

@@ -4,28 +4,15 @@
  * guest writes its tables through a window that maps all of its table frames, as an operating
  * system does.
  */
-#include "tests/unit/mmu_host.h"
-
-#include "mmu/src/page.h"
-#include "mmu/src/slot.h"
-#include "mmu/src/sync.h"
-
-#define GVA    0x40000000ull
-#define WINDOW 0x7f0000000000ull /* gva of frame n is WINDOW + n pages */
-#define LEAF   (GPTE_RW | GPTE_AD)
+#include "tests/unit/mmu_guest.h"
 
 static struct host *new_host_pool(enum umbra_oos oos, unsigned sticky, unsigned pool_pages)
 {
 	struct umbra_policy policy = host_plain_policy();
-	struct host *h;
 
 	policy.oos = oos;
 	policy.sticky = sticky;
-	h = host_new(&(struct host_config){.policy = policy, .pool_pages = pool_pages});
-	for (uint64_t gfn = 0; gfn < DATA_GFN; gfn += 512)
-		host_map(h, h->root, WINDOW + gfn * 4096, 2, gpte_of(gfn, LEAF | X86_PTE_PS));
-	host_start(h, h->root);
-	return h;
+	return guest_new(&(struct host_config){.policy = policy, .pool_pages = pool_pages});
 }
 
 static struct host *new_host(enum umbra_oos oos, unsigned sticky)
@@ -51,25 +38,10 @@ static int setup_all(void **state)
 	return 0;
 }
 
-static umbra_gva window(struct host *h, const uint64_t *entry)
-{
-	return WINDOW + host_gpa(h, entry);
-}
-
 /* The guest's own store to one of its entries. */
-static struct host_result guest_sets(struct host *h, const uint64_t *entry, uint64_t gpte)
+static struct host_result stores(struct host *h, const uint64_t *entry, uint64_t gpte)
 {
-	return host_store(h, window(h, entry), gpte);
-}
-
-/* Map @gva to DATA_GFN + @n and use it; returns its last-level entry. */
-static uint64_t *used_page(struct host *h, uint64_t root, umbra_gva gva, unsigned n)
-{
-	host_map(h, root, gva, 1, gpte_of(DATA_GFN + n, LEAF));
-	if (h->vcpu->regs.cr3 >> 12 != root)
-		host_cr3(h, root);
-	assert_int_equal(host_access(h, gva, X86_PF_W).outcome, UMBRA_RESUME);
-	return host_gpte(h, root, gva, 1);
+	return host_store(h, guest_window(h, entry), gpte);
 }
 
 /* The guest turns its entry of @level on the way to GVA to other tables, where @gva has @gpte. */
@@ -79,14 +51,9 @@ static void turn_away(struct host *h, unsigned level, umbra_gva gva, uint64_t gp
 
 	host_map(h, twin, gva, 1, gpte);
 	assert_int_equal(
-		guest_sets(h, host_gpte(h, h->root, GVA, level), *host_gpte(h, twin, GVA, level))
+		stores(h, host_gpte(h, h->root, GVA, level), *host_gpte(h, twin, GVA, level))
 			.outcome,
 		UMBRA_RESUME);
-}
-
-static uint64_t table_of(struct host *h, const uint64_t *entry)
-{
-	return host_gpa(h, entry) >> X86_PAGE_SHIFT;
 }
 
 /* ---- going out of sync ---- */
@@ -94,14 +61,13 @@ static uint64_t table_of(struct host *h, const uint64_t *entry)
 static void a_new_table_is_written_without_exits(void **state)
 {
 	struct host *h = *state;
-	uint64_t *entry = used_page(h, h->root, GVA, 0);
+	uint64_t *entry = guest_uses(h, h->root, GVA, 0);
 
-	assert_true(host_is_unsync(h, table_of(h, entry)));
+	assert_true(host_is_unsync(h, guest_table_of(h, entry)));
 	/* The window may be new to the tree. */
-	assert_true(host_access(h, window(h, entry), 0).faults <= 1);
+	assert_true(host_access(h, guest_window(h, entry), 0).faults <= 1);
 	for (unsigned i = 0; i < ENTRIES; i++)
-		assert_int_equal(
-			guest_sets(h, entry + i, gpte_of(DATA_GFN + 1 + i, LEAF)).faults, 0);
+		assert_int_equal(stores(h, entry + i, gpte_of(DATA_GFN + 1 + i, LEAF)).faults, 0);
 	assert_int_equal(umbra_stats(h->vm)->mmu_unsync, 0);
 	/* The access that is mapped still goes where it went: the guest owes an invalidation. */
 	assert_int_equal(host_read_gfn(h, GVA), DATA_GFN);
@@ -132,11 +98,11 @@ static void only_the_policys_levels_go_out_of_sync(void **state)
 		uint64_t *entry;
 
 		print_message("  case %zu\n", i);
-		used_page(h, h->root, GVA, 0);
+		guest_uses(h, h->root, GVA, 0);
 		entry = host_gpte(h, h->root, GVA, cases[i].level);
-		assert_int_equal(guest_sets(h, entry, *entry).outcome, cases[i].expect);
-		assert_int_equal(
-			host_is_unsync(h, table_of(h, entry)), cases[i].expect == UMBRA_RESUME);
+		assert_int_equal(stores(h, entry, *entry).outcome, cases[i].expect);
+		assert_int_equal(host_is_unsync(h, guest_table_of(h, entry)),
+			cases[i].expect == UMBRA_RESUME);
 		host_free(h);
 	}
 }
@@ -160,10 +126,10 @@ static void each_kind_of_change_is_seen_after_a_cr3_load(void **state)
 	(void)state;
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		struct host *h = new_host(UMBRA_OOS_LEAF, 100);
-		uint64_t *entry = used_page(h, h->root, GVA, 0);
+		uint64_t *entry = guest_uses(h, h->root, GVA, 0);
 
 		print_message("  case %zu\n", i);
-		guest_sets(h, entry, cases[i].gpte);
+		stores(h, entry, cases[i].gpte);
 		assert_int_equal(*entry, cases[i].gpte);
 		host_cr3(h, h->root);
 		assert_int_equal(host_access(h, GVA, 0).outcome, cases[i].read);
@@ -181,11 +147,11 @@ static void each_kind_of_change_is_seen_after_a_cr3_load(void **state)
 static void an_accessed_bit_scan_finds_what_was_accessed_since(void **state)
 {
 	struct host *h = *state;
-	uint64_t *entry = used_page(h, h->root, GVA, 0);
+	uint64_t *entry = guest_uses(h, h->root, GVA, 0);
 
-	used_page(h, h->root, GVA + 4096, 1);
-	guest_sets(h, entry, *entry & ~GPTE_AD);
-	guest_sets(h, entry + 1, *(entry + 1) & ~GPTE_AD);
+	guest_uses(h, h->root, GVA + 4096, 1);
+	stores(h, entry, *entry & ~GPTE_AD);
+	stores(h, entry + 1, *(entry + 1) & ~GPTE_AD);
 	host_cr3(h, h->root);
 	assert_int_equal(host_read_gfn(h, GVA), DATA_GFN);
 	assert_int_equal(entry[0] & GPTE_AD, X86_PTE_A);
@@ -197,11 +163,11 @@ static void an_accessed_bit_scan_finds_what_was_accessed_since(void **state)
 static void invlpg_shows_the_change_at_its_address(void **state)
 {
 	struct host *h = *state;
-	uint64_t *entry = used_page(h, h->root, GVA, 0);
+	uint64_t *entry = guest_uses(h, h->root, GVA, 0);
 
-	used_page(h, h->root, GVA + 4096, 1);
-	guest_sets(h, entry, gpte_of(DATA_GFN + 8, LEAF));
-	guest_sets(h, entry + 1, gpte_of(DATA_GFN + 9, LEAF));
+	guest_uses(h, h->root, GVA + 4096, 1);
+	stores(h, entry, gpte_of(DATA_GFN + 8, LEAF));
+	stores(h, entry + 1, gpte_of(DATA_GFN + 9, LEAF));
 	host_reset_flushes(h);
 	host_invlpg(h, GVA);
 	assert_int_equal(h->flush_gva, 1);
@@ -219,7 +185,7 @@ static void invlpg_shows_changes_above_the_last_level_wherever_they_are(void **s
 	for (unsigned level = 2; level <= 4; level++) {
 		struct host *h = new_host(UMBRA_OOS_ALL, 100);
 
-		used_page(h, h->root, GVA, 0);
+		guest_uses(h, h->root, GVA, 0);
 		turn_away(h, level, GVA, gpte_of(DATA_GFN + 6, LEAF));
 		assert_int_equal(host_read_gfn(h, GVA), DATA_GFN);
 		host_invlpg(h, 0x600000000000);
@@ -233,15 +199,15 @@ static void invlpg_shows_changes_above_the_last_level_wherever_they_are(void **s
 static void a_fault_reads_memory_at_each_level(void **state)
 {
 	struct host *h = *state;
-	uint64_t *entry = used_page(h, h->root, GVA, 0);
+	uint64_t *entry = guest_uses(h, h->root, GVA, 0);
 
 	/* From absent to present nobody has to flush. */
-	guest_sets(h, entry + 1, gpte_of(DATA_GFN + 1, GPTE_RW));
+	stores(h, entry + 1, gpte_of(DATA_GFN + 1, GPTE_RW));
 	assert_int_equal(host_read_gfn(h, GVA + 4096), DATA_GFN + 1);
 	/* Nor from read-only to writable. */
-	guest_sets(h, entry + 2, gpte_of(DATA_GFN + 2, GPTE_RO));
+	stores(h, entry + 2, gpte_of(DATA_GFN + 2, GPTE_RO));
 	assert_int_equal(host_read_gfn(h, GVA + 2 * 4096), DATA_GFN + 2);
-	guest_sets(h, entry + 2, gpte_of(DATA_GFN + 2, GPTE_RW));
+	stores(h, entry + 2, gpte_of(DATA_GFN + 2, GPTE_RW));
 	assert_int_equal(host_access(h, GVA + 2 * 4096, X86_PF_W).outcome, UMBRA_RESUME);
 }
 
@@ -254,11 +220,11 @@ static void a_fault_goes_the_way_that_memory_says(void **state)
 		unsigned level = 2 + i / 2;
 		uint64_t *entry;
 
-		used_page(h, h->root, GVA, 0);
+		guest_uses(h, h->root, GVA, 0);
 		host_map(h, h->root, GVA + 4096, 1, gpte_of(DATA_GFN + 5, GPTE_RW));
 		entry = host_gpte(h, h->root, GVA, level);
 		if (i % 2)
-			guest_sets(h, entry, *entry);
+			stores(h, entry, *entry);
 		/* The way is known. */
 		host_map(h, h->root, GVA + 8192, 1, gpte_of(DATA_GFN + 7, GPTE_RW));
 		host_read_gfn(h, GVA + 8192);
@@ -294,7 +260,7 @@ static void after_an_injected_fault_the_address_shows_memory(void **state)
 	host_map(h, h->root, GVA, 1, gpte_of(DATA_GFN, GPTE_RO | GPTE_AD));
 	assert_int_equal(host_read_gfn(h, GVA), DATA_GFN);
 	entry = host_gpte(h, h->root, GVA, 1);
-	guest_sets(h, entry, gpte_of(DATA_GFN + 4, GPTE_RO));
+	stores(h, entry, gpte_of(DATA_GFN + 4, GPTE_RO));
 	assert_int_equal(host_access(h, GVA, X86_PF_W).outcome, UMBRA_INJECT);
 	assert_int_equal(host_read_gfn(h, GVA), DATA_GFN + 4);
 	assert_int_equal(*entry & GPTE_AD, X86_PTE_A);
@@ -303,13 +269,13 @@ static void after_an_injected_fault_the_address_shows_memory(void **state)
 static void an_unsync_table_is_compared_when_it_is_linked_anew(void **state)
 {
 	struct host *h = *state;
-	uint64_t *entry = used_page(h, h->root, GVA, 0);
+	uint64_t *entry = guest_uses(h, h->root, GVA, 0);
 
-	used_page(h, h->root, GVA + 4096, 1);
-	guest_sets(h, entry, gpte_of(DATA_GFN + 6, LEAF));
-	guest_sets(h, entry + 1, gpte_of(DATA_GFN + 7, LEAF));
+	guest_uses(h, h->root, GVA + 4096, 1);
+	stores(h, entry, gpte_of(DATA_GFN + 6, LEAF));
+	stores(h, entry + 1, gpte_of(DATA_GFN + 7, LEAF));
 	/* The same table at a new place: nothing can be cached there. */
-	host_map(h, h->root, GVA + (1ull << 30), 2, gpte_of(table_of(h, entry), GPTE_RW));
+	host_map(h, h->root, GVA + (1ull << 30), 2, gpte_of(guest_table_of(h, entry), GPTE_RW));
 	assert_int_equal(host_read_gfn(h, GVA + (1ull << 30)), DATA_GFN + 6);
 	assert_int_equal(host_read_gfn(h, GVA + (1ull << 30) + 4096), DATA_GFN + 7);
 }
@@ -318,11 +284,11 @@ static void so_is_one_below_the_table_that_is_linked_anew(void **state)
 {
 	const umbra_gva other = GVA + (1ull << 39);
 	struct host *h = *state;
-	uint64_t *entry = used_page(h, h->root, GVA, 0);
+	uint64_t *entry = guest_uses(h, h->root, GVA, 0);
 
-	used_page(h, h->root, GVA + 4096, 1);
-	guest_sets(h, entry, gpte_of(DATA_GFN + 6, LEAF));
-	guest_sets(h, entry + 1, gpte_of(DATA_GFN + 7, LEAF));
+	guest_uses(h, h->root, GVA + 4096, 1);
+	stores(h, entry, gpte_of(DATA_GFN + 6, LEAF));
+	stores(h, entry + 1, gpte_of(DATA_GFN + 7, LEAF));
 	/* The third level is synced, the last is not. */
 	host_words(h, h->root)[gva_index(other, 4)] = host_words(h, h->root)[gva_index(GVA, 4)];
 	assert_int_equal(host_read_gfn(h, other), DATA_GFN + 6);
@@ -338,11 +304,11 @@ static void an_invlpg_before_its_path_is_linked_is_not_lost(void **state)
 	/* Two roots share all but the root, as kernels do. */
 	for (unsigned i = 0; i < ENTRIES; i++)
 		host_words(h, second)[i] = host_words(h, h->root)[i];
-	entry = used_page(h, h->root, GVA, 0);
-	used_page(h, h->root, GVA + 4096, 1);
+	entry = guest_uses(h, h->root, GVA, 0);
+	guest_uses(h, h->root, GVA + 4096, 1);
 	host_words(h, second)[gva_index(GVA, 4)] = host_words(h, h->root)[gva_index(GVA, 4)];
 	host_cr3(h, second);
-	guest_sets(h, entry + 1, gpte_of(DATA_GFN + 7, LEAF));
+	stores(h, entry + 1, gpte_of(DATA_GFN + 7, LEAF));
 	host_invlpg(h, GVA + 4096);
 	/* This links the path; the neighbour has been invalidated and has to show memory. */
 	assert_int_equal(host_read_gfn(h, GVA), DATA_GFN);
@@ -354,31 +320,31 @@ static void an_invlpg_before_its_path_is_linked_is_not_lost(void **state)
 static void a_table_that_stays_unchanged_is_protected_again(void **state)
 {
 	struct host *h = new_host(UMBRA_OOS_LEAF, 2);
-	uint64_t *entry = used_page(h, h->root, GVA, 0);
+	uint64_t *entry = guest_uses(h, h->root, GVA, 0);
 	unsigned flushes = 0;
 
 	(void)state;
-	guest_sets(h, entry, gpte_of(DATA_GFN + 1, LEAF));
+	stores(h, entry, gpte_of(DATA_GFN + 1, LEAF));
 	host_cr3(h, h->root); /* changed */
-	while (host_is_unsync(h, table_of(h, entry)) && flushes < 10) {
+	while (host_is_unsync(h, guest_table_of(h, entry)) && flushes < 10) {
 		host_reset_flushes(h);
 		host_cr3(h, h->root);
 		flushes++;
 	}
 	assert_true(flushes == 2 || flushes == 3);
 	assert_true(h->flush_all > 0); /* W was taken */
-	assert_int_equal(host_access(h, window(h, entry), X86_PF_W).faults, 1);
+	assert_int_equal(host_access(h, guest_window(h, entry), X86_PF_W).faults, 1);
 	host_free(h);
 }
 
 static void a_table_that_is_written_between_flushes_is_not(void **state)
 {
 	struct host *h = new_host(UMBRA_OOS_LEAF, 1);
-	uint64_t *entry = used_page(h, h->root, GVA, 0);
+	uint64_t *entry = guest_uses(h, h->root, GVA, 0);
 
 	(void)state;
 	for (unsigned i = 0; i < 10; i++) {
-		struct host_result result = guest_sets(h, entry, gpte_of(DATA_GFN + i, LEAF));
+		struct host_result result = stores(h, entry, gpte_of(DATA_GFN + i, LEAF));
 
 		assert_int_equal(result.outcome, UMBRA_RESUME);
 		assert_int_equal(result.faults, i == 0);
@@ -392,16 +358,15 @@ static void a_table_that_is_written_between_flushes_is_not(void **state)
 static void a_protected_table_is_written_without_exits_after_the_first(void **state)
 {
 	struct host *h = new_host(UMBRA_OOS_LEAF, 0);
-	uint64_t *entry = used_page(h, h->root, GVA, 0);
-	uint64_t table = table_of(h, entry);
+	uint64_t *entry = guest_uses(h, h->root, GVA, 0);
+	uint64_t table = guest_table_of(h, entry);
 
 	(void)state;
 	for (unsigned i = 0; i < 2; i++)
 		host_cr3(h, h->root);
 	assert_false(host_is_unsync(h, table));
 	for (unsigned i = 0; i < ENTRIES; i++) {
-		struct host_result result =
-			guest_sets(h, entry + i, gpte_of(DATA_GFN + 1 + i, LEAF));
+		struct host_result result = stores(h, entry + i, gpte_of(DATA_GFN + 1 + i, LEAF));
 
 		assert_int_equal(result.outcome, UMBRA_RESUME);
 		assert_int_equal(result.faults, i == 0);
@@ -417,14 +382,14 @@ static void a_protected_table_is_written_without_exits_after_the_first(void **st
 static void only_flushes_in_a_row_count(void **state)
 {
 	struct host *h = new_host(UMBRA_OOS_LEAF, 1);
-	uint64_t *entry = used_page(h, h->root, GVA, 0);
+	uint64_t *entry = guest_uses(h, h->root, GVA, 0);
 
 	(void)state;
-	guest_sets(h, entry, gpte_of(DATA_GFN + 9, LEAF));
+	stores(h, entry, gpte_of(DATA_GFN + 9, LEAF));
 	for (unsigned i = 0; i < 10; i++) {
 		host_cr3(h, h->root);
 		host_cr3(h, h->root);
-		assert_int_equal(guest_sets(h, entry, gpte_of(DATA_GFN + i, LEAF)).faults, 0);
+		assert_int_equal(stores(h, entry, gpte_of(DATA_GFN + i, LEAF)).faults, 0);
 	}
 	host_free(h);
 }
@@ -434,23 +399,23 @@ static void only_flushes_in_a_row_count(void **state)
 static void a_table_that_loses_its_last_link_is_forgotten(void **state)
 {
 	struct host *h = *state;
-	uint64_t *entry = used_page(h, h->root, GVA, 0);
-	uint64_t table = table_of(h, entry);
+	uint64_t *entry = guest_uses(h, h->root, GVA, 0);
+	uint64_t table = guest_table_of(h, entry);
 	uint64_t *above = host_gpte(h, h->root, GVA, 2);
 
 	assert_int_equal(host_shadows(h, table), 1);
 	host_write_word(h, host_gpa(h, above), 0);
 	assert_int_equal(host_shadows(h, table), 0);
 	/* And may be written like anything else. */
-	assert_int_equal(guest_sets(h, entry, 0).outcome, UMBRA_RESUME);
+	assert_int_equal(stores(h, entry, 0).outcome, UMBRA_RESUME);
 	assert_false(host_is_unsync(h, table));
 }
 
 static void a_table_that_keeps_a_link_is_not_forgotten(void **state)
 {
 	struct host *h = *state;
-	uint64_t *entry = used_page(h, h->root, GVA, 0);
-	uint64_t table = table_of(h, entry);
+	uint64_t *entry = guest_uses(h, h->root, GVA, 0);
+	uint64_t table = guest_table_of(h, entry);
 	uint64_t *above = host_gpte(h, h->root, GVA, 2);
 
 	host_map(h, h->root, GVA + (1ull << 30), 2, gpte_of(table, GPTE_RW));
@@ -464,12 +429,12 @@ static void a_table_that_keeps_a_link_is_not_forgotten(void **state)
 static void a_link_that_only_lost_its_a_keeps_what_is_below(void **state)
 {
 	struct host *h = *state;
-	uint64_t *entry = used_page(h, h->root, GVA, 0);
+	uint64_t *entry = guest_uses(h, h->root, GVA, 0);
 	uint64_t *above = host_gpte(h, h->root, GVA, 2);
 	uint64_t created = umbra_stats(h->vm)->mmu_shadow_created;
 
 	host_write_word(h, host_gpa(h, above), *above & ~X86_PTE_A);
-	assert_int_equal(host_shadows(h, table_of(h, entry)), 1);
+	assert_int_equal(host_shadows(h, guest_table_of(h, entry)), 1);
 	assert_int_equal(host_access(h, GVA, 0).faults, 1);
 	assert_true(*above & X86_PTE_A);
 	assert_int_equal(umbra_stats(h->vm)->mmu_shadow_created, created);
@@ -484,7 +449,7 @@ static void all_tables_below_another_can_go_at_once(void **state)
 	uint64_t *above;
 
 	for (unsigned i = 0; i < ENTRIES; i++)
-		used_page(h, h->root, GVA + i * 0x200000ull, i);
+		guest_uses(h, h->root, GVA + i * 0x200000ull, i);
 	assert_true(umbra_stats(h->vm)->shadow_pages >= n_pages + ENTRIES);
 	above = host_gpte(h, h->root, GVA, 2);
 	host_write(h, host_gpa(h, above), zeros, sizeof(zeros));
@@ -497,18 +462,18 @@ static void all_tables_below_another_can_go_at_once(void **state)
 static void an_unsync_table_can_go_and_come_back(void **state)
 {
 	struct host *h = *state;
-	uint64_t *entry = used_page(h, h->root, GVA, 0);
+	uint64_t *entry = guest_uses(h, h->root, GVA, 0);
 	uint64_t *above = host_gpte(h, h->root, GVA, 2);
 	uint64_t link = *above;
 
 	for (unsigned i = 0; i < 5; i++) {
-		guest_sets(h, entry, gpte_of(DATA_GFN + i, LEAF));
+		stores(h, entry, gpte_of(DATA_GFN + i, LEAF));
 		assert_int_equal(host_n_unsync(h), 1);
 		host_write_word(h, host_gpa(h, above), 0);
 		assert_int_equal(host_n_unsync(h), 0);
 		host_write_word(h, host_gpa(h, above), link);
 		assert_int_equal(host_read_gfn(h, GVA), DATA_GFN + i);
-		assert_true(host_is_unsync(h, table_of(h, entry)));
+		assert_true(host_is_unsync(h, guest_table_of(h, entry)));
 	}
 }
 
