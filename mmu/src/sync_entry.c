@@ -265,16 +265,16 @@ static unsigned sync_leaf_group(
 {
 	struct leaves l = leaves_from(vm, page, first);
 	struct tally tally = {0};
-	unsigned n = 0;
+	unsigned n = GROUP_ENTRIES;
 
 #pragma GCC unroll 8
 	for (unsigned i = 0; i < GROUP_ENTRIES; i++) {
 		uint64_t gpte = gpte_load(&now[i]);
 
-		if (gpte != l.snapshot[i]) {
+		if (gpte == l.snapshot[i])
+			n--;
+		else
 			sync_leaf(&l, i, gpte, &tally);
-			n++;
-		}
 	}
 	settle_tally(&l, &tally);
 	return n;
@@ -331,6 +331,15 @@ static inline bool four_groups_same(const uint64_t *now, const uint64_t *was)
 	       gpte_group_same(now + 3 * GROUP_ENTRIES, was + 3 * GROUP_ENTRIES);
 }
 
+static inline void compare_groups(
+	struct umbra_vm *vm, uint32_t page, unsigned first, const uint64_t *now, unsigned n)
+{
+	for (; n; n--, first += GROUP_ENTRIES, now += GROUP_ENTRIES) {
+		if (!gpte_group_same(now, &vm->snapshots[page][first]))
+			sync_group(vm, page, first, now);
+	}
+}
+
 /* The way of nearly all tables: three instructions an entry. Groups that were touched mostly lie
  * side by side. */
 static void compare_wide(struct umbra_vm *vm, uint32_t page, const uint64_t *table)
@@ -345,14 +354,15 @@ static void compare_wide(struct umbra_vm *vm, uint32_t page, const uint64_t *tab
 		now += n;
 		was += n;
 		groups >>= n / GROUP_ENTRIES;
-		for (; (groups & 15) == 15 && four_groups_same(now, was); groups >>= 4) {
+		for (; (groups & 15) == 15; groups >>= 4) {
+			if (!four_groups_same(now, was))
+				compare_groups(vm, page, (unsigned)(now - table), now, 4);
 			now += 4 * GROUP_ENTRIES;
 			was += 4 * GROUP_ENTRIES;
 		}
 		if (!(groups & 1))
 			continue;
-		if (!gpte_group_same(now, was))
-			sync_group(vm, page, (unsigned)(now - table), now);
+		compare_groups(vm, page, (unsigned)(now - table), now, 1);
 		now += GROUP_ENTRIES;
 		was += GROUP_ENTRIES;
 		groups >>= 1;
