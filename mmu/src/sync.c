@@ -139,11 +139,26 @@ static void not_idle(struct umbra_vm *vm, struct shadow_page *sp)
 		vm->pages[p].idle = 0;
 }
 
+/* Several vCPUs: take W from all tables that flush_list() may be about to protect before it looks
+ * at any of them, so that one flush does for all. */
+static void take_writes(struct umbra_vm *vm, uint32_t owner, unsigned which)
+{
+	for (uint32_t page = vm->pages[owner].unsync[which].first; page;
+		page = vm->pages[page].unsync_next) {
+		if (vm->pages[page].idle >= vm->policy.sticky)
+			sync_write_protect(vm, vm->pages[page].gfn);
+	}
+	if (vm->flush_all)
+		flush_now(vm);
+}
+
 /* Rules 4, 9 and 10. */
 static void flush_list(struct umbra_vm *vm, uint32_t owner, unsigned which)
 {
 	unsigned n = 0;
 
+	if (UNLIKELY(vm->n_vcpus > 1))
+		take_writes(vm, owner, which);
 	for (uint32_t page = vm->pages[owner].unsync[which].first; page; page = vm->unsync_next) {
 		struct shadow_page *sp = &vm->pages[page];
 

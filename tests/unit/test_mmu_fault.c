@@ -440,6 +440,40 @@ static void a_table_that_is_all_tables_at_once_is_no_trouble(void **state)
 	assert_int_equal(host_shadows(h, DATA_GFN), 4);
 }
 
+/* The second fault in a table, and each after it, goes a shorter way, to the same end. */
+static void the_next_fault_of_a_table_prefetches_too(void **state)
+{
+	struct umbra_policy policy = umbra_policy_default;
+	struct host *h = host_new_policy(&policy);
+
+	(void)state;
+	host_start(h, h->root);
+	for (unsigned i = 0; i < 64; i += 2)
+		host_map(h, h->root, GVA + i * X86_PAGE_SIZE, 1,
+			gpte_of(DATA_GFN + i, GPTE_RW | GPTE_AD));
+	assert_int_equal(host_access(h, GVA, 0).faults, 1);
+	for (unsigned i = 8; i < 64; i += 8) {
+		assert_int_equal(host_access(h, GVA + i * X86_PAGE_SIZE, X86_PF_W).faults, 1);
+		for (unsigned n = 2; n < 8; n += 2)
+			assert_int_equal(
+				host_access(h, GVA + (i + n) * X86_PAGE_SIZE, X86_PF_W).faults, 0);
+	}
+	host_free(h);
+}
+
+static void it_finds_what_cannot_be_written_at_once(void **state)
+{
+	struct host *h = *state;
+
+	host_map(h, h->root, GVA, 1, gpte_of(DATA_GFN, GPTE_RW));
+	host_map(h, h->root, GVA + X86_PAGE_SIZE, 1, gpte_of(ROM_GFN, GPTE_RW));
+	host_map(h, h->root, GVA + 2 * X86_PAGE_SIZE, 1, gpte_of(h->root, GPTE_RW));
+	assert_int_equal(host_access(h, GVA, 0).outcome, UMBRA_RESUME);
+	assert_int_equal(host_access(h, GVA + X86_PAGE_SIZE, X86_PF_W).outcome, UMBRA_MMIO);
+	assert_int_equal(host_access(h, GVA + 2 * X86_PAGE_SIZE, X86_PF_W).outcome, UMBRA_EMULATE);
+	assert_int_equal(umbra_stats(h->vm)->pf_taken, 3);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -464,6 +498,8 @@ int main(void)
 		T(tables_in_read_only_memory_are_walked_without_setting_a_and_d),
 		T(a_root_in_absent_memory_only_faults),
 		T(a_table_that_is_all_tables_at_once_is_no_trouble),
+		cmocka_unit_test(the_next_fault_of_a_table_prefetches_too),
+		T(it_finds_what_cannot_be_written_at_once),
 #undef T
 	};
 

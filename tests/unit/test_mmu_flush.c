@@ -134,33 +134,38 @@ static void nor_does_one_of_a_large_page(void **state)
 /* They go together, when a last-level table is compared where it is linked anew. */
 static void nor_does_one_that_went_with_others(void **state)
 {
+	/* The writable one, and one that is not. */
+	static const unsigned places[][2] = {{0, 1}, {1, 0}, {0, 8}};
 	const umbra_gva elsewhere = GVA + (1ull << 39);
+	const uint64_t table = DATA_GFN + 600; /* not in the window */
 
 	(void)state;
-	for (unsigned order = 0; order < 2; order++) {
+	for (unsigned n = 0; n < 3; n++) {
 		struct host *h = guest_new_cached(UMBRA_OOS_LEAF, 20);
-		uint64_t table = host_new_table(h);
 		uint64_t *entry = guest_uses(h, h->root, GVA, 0);
-		umbra_gva gva = GVA + order * X86_PAGE_SIZE;
 		uint64_t link = *host_gpte(h, h->root, GVA, 2) & ~X86_PTE_A;
+		umbra_gva writable = GVA + places[n][0] * X86_PAGE_SIZE;
+		umbra_gva other = GVA + places[n][1] * X86_PAGE_SIZE;
 
-		guest_sets(h, entry + order, gpte_of(table, LEAF));
-		guest_sets(h, entry + !order, gpte_of(DATA_GFN + 1, GPTE_RO | GPTE_AD));
+		guest_sets(h, entry + places[n][0], gpte_of(table, LEAF));
+		guest_sets(h, entry + places[n][1], gpte_of(DATA_GFN + 1, GPTE_RO | GPTE_AD));
 		guest_sets(h, entry + 2, gpte_of(DATA_GFN + 2, LEAF));
 		host_words(h, table)[0] = link;
+		/* The tables above, which are protected, come with flushes of their own. */
+		guest_uses(h, h->root, elsewhere + 0x200000, 3);
 		host_map(h, h->root, elsewhere, 2, link);
 		host_map(h, h->root, elsewhere + GVA, 3, gpte_of(table, GPTE_RW));
 		host_cr3(h, h->root);
-		host_access(h, gva ^ X86_PAGE_SIZE, 0);
-		assert_int_equal(host_access(h, gva, X86_PF_W).outcome, UMBRA_RESUME);
-		guest_sets(h, entry, 0);
-		guest_sets(h, entry + 1, 0);
+		host_access(h, other, 0);
+		assert_int_equal(host_access(h, writable, X86_PF_W).outcome, UMBRA_RESUME);
+		guest_sets(h, entry + places[n][0], 0);
+		guest_sets(h, entry + places[n][1], 0);
 		assert_int_equal(host_read_gfn(h, elsewhere + 2 * X86_PAGE_SIZE), DATA_GFN + 2);
 		/* Now it is a table of the second level, which is protected. */
 		assert_int_equal(
 			host_read_gfn(h, elsewhere + GVA + 2 * X86_PAGE_SIZE), DATA_GFN + 2);
 		assert_false(host_is_unsync(h, table));
-		assert_int_equal(host_access(h, gva, X86_PF_W).outcome, UMBRA_INJECT);
+		assert_int_equal(host_access(h, writable, X86_PF_W).outcome, UMBRA_INJECT);
 		host_free(h);
 	}
 }

@@ -22,6 +22,7 @@ struct world {
 	unsigned n_vcpus;
 	uint64_t tables[N_TABLES];
 	uint64_t random;
+	uint64_t injected;
 };
 
 static uint64_t random_word(struct world *w)
@@ -85,6 +86,8 @@ static uint64_t random_gpte(struct world *w, bool top)
 		gpte &= ~X86_PTE_U;
 	if (chance(w, 12))
 		gpte |= X86_PTE_NX;
+	if (chance(w, 8) && w->mode != HOST_PAE)
+		gpte |= 2ull << X86_PTE_PK_SHIFT;
 	if (chance(w, 8))
 		gpte &= ~X86_PTE_A;
 	return gpte;
@@ -164,6 +167,8 @@ static void change_registers(struct world *w)
 	if (chance(w, 2))
 		regs.cr4 ^= chance(w, 2) ? X86_CR4_SMEP : X86_CR4_SMAP;
 	if (chance(w, 2))
+		regs.cr4 ^= X86_CR4_PKE;
+	if (chance(w, 2))
 		regs.efer ^= X86_EFER_TCE;
 	host_set_regs(w->h, &regs);
 }
@@ -224,11 +229,16 @@ static void look(struct world *w)
 		0, X86_PF_W, X86_PF_U, X86_PF_U | X86_PF_W, X86_PF_I, X86_PF_I | X86_PF_U};
 	access_bits access = accesses[below(w, 6)];
 	umbra_gva gva = random_gva(w) + 8 * below(w, 3);
+	struct umbra_page_fault fault = {.error_code = (uint32_t)access,
+		.cpl = access & X86_PF_U ? 3 : 0,
+		.pkru = w->h->pkru};
+	access_bits with_keys = mode_access(w->h->vcpu, &fault);
 	struct walk walk;
-	bool allowed = walk_from_root(w->h, gva, access, &walk) == ALLOWED;
+	bool allowed = walk_from_root(w->h, gva, with_keys, &walk) == ALLOWED;
 	struct host_result result = host_access(w->h, gva, access);
 
 	if (!allowed) {
+		w->injected++;
 		assert_int_equal(result.outcome, UMBRA_INJECT);
 		assert_int_equal(result.exit.error_code, walk.error_code);
 		return;
@@ -239,7 +249,7 @@ static void look(struct world *w)
 	else
 		assert_int_equal(result.exit.gpa, walk.gfn << X86_PAGE_SHIFT | gva % X86_PAGE_SIZE);
 	/* A and D are set for it, where they can be. */
-	assert_int_equal(walk_from_root(w->h, gva, access, &walk), ALLOWED);
+	assert_int_equal(walk_from_root(w->h, gva, with_keys, &walk), ALLOWED);
 	for (unsigned level = walk.leaf_level; level <= walk.top; level++)
 		assert_true(!walk.entry[level] || (walk.gpte[level] & X86_PTE_A) ||
 			    (w->mode == HOST_PAE && level == 3));
@@ -301,6 +311,7 @@ static void who_flushes_sees_what_memory_says(void **state)
 			for (unsigned n = below(&w, 3); n; n--)
 				store(&w);
 			flush(&w);
+			w.h->pkru = chance(&w, 2) ? below(&w, 4) << 2 * 2 : 0;
 			for (unsigned n = 1 + below(&w, 6); n; n--)
 				look(&w);
 			w.h->unchecked = step % 8;
@@ -308,6 +319,7 @@ static void who_flushes_sees_what_memory_says(void **state)
 			w.h->unchecked = true;
 		}
 		assert_int_equal(umbra_stats(w.h->vm)->tlb_flush, host_flushes(w.h));
+		assert_int_equal(umbra_stats(w.h->vm)->pf_guest, w.injected);
 		assert_int_equal(umbra_stats(w.h->vm)->tlb_flush_gva, w.h->flush_gva);
 		host_free(w.h);
 	}

@@ -254,6 +254,36 @@ static void a_load_that_is_elided_pays_as_well(void **state)
 	assert_int_equal(host_access(h, parts, W).outcome, UMBRA_INJECT);
 }
 
+/* A fault drops what is cached for its address. The table hangs at a second place, where the entry
+ * is cached too. */
+static void what_a_fault_has_taken_over_is_still_to_be_flushed(void **state)
+{
+	const umbra_gva again = GVA + (1ull << 30);
+	struct host_config config = {
+		.policy = umbra_policy_default, .max_vcpus = 2, .caches = true, .flush_tag = true};
+	struct host *h = guest_new(&config);
+	struct umbra_vcpu *second;
+	uint64_t *entry;
+
+	(void)state;
+	/* So that no D bit is cleared. */
+	assert_int_equal(umbra_vcpu_create(h->vm, &second), UMBRA_OK);
+	host_regs(h, X86_CR0_WP, X86_CR4_SMAP);
+	host_map(h, h->root, GVA, 1, gpte_of(FRAME, X86_PTE_P | X86_PTE_W | X86_PTE_A));
+	entry = host_gpte(h, h->root, GVA, 1);
+	host_map(h, h->root, again, 2, *host_gpte(h, h->root, GVA, 2));
+	host_access(h, guest_window(h, entry), W);
+	host_read_gfn(h, again);
+	host_read_gfn(h, GVA);
+	host_cr3(h, h->root);
+	host_read_gfn(h, again);
+	guest_sets(h, entry, gpte_of(FRAME, GPTE_RW | X86_PTE_A));
+	assert_int_equal(host_access(h, GVA, W | X86_PF_U).outcome, UMBRA_RESUME);
+	host_cr3(h, h->root);
+	assert_int_equal(host_access(h, again, 0).outcome, UMBRA_INJECT);
+	host_free(h);
+}
+
 /* ---- registers ---- */
 
 static void a_change_of_registers_always_flushes(void **state)
@@ -340,6 +370,7 @@ int main(void)
 		T(a_table_that_moves_to_another_root_leaves_nothing_behind),
 		cmocka_unit_test(each_vcpu_has_tags_of_its_own),
 		T(a_load_that_is_elided_pays_as_well),
+		cmocka_unit_test(what_a_fault_has_taken_over_is_still_to_be_flushed),
 		T(a_change_of_registers_always_flushes),
 		T(a_change_of_registers_concerns_every_tag),
 		T(a_number_that_serves_another_root_brings_nothing_along),
