@@ -34,9 +34,9 @@ void sync_written(struct umbra_vm *vm, uint64_t gfn, unsigned offset, size_t n_b
  * are others there: bring the entries up to date. */
 void sync_wide_views(struct umbra_vm *vm, const struct walk *walk);
 
-/* Install what can be of the empty entries of the group at @first of @page, at level 1. Returns
- * true if none of them is empty then. */
-bool sync_fill_group(struct umbra_vm *vm, uint32_t page, unsigned first);
+/* Install what can be of the empty entries of the group at @first of @page, at level 1. Returns how
+ * many. */
+unsigned sync_fill_group(struct umbra_vm *vm, uint32_t page, unsigned first);
 
 /* Compare all that @page ever looked at with the guest table. Returns true if something had
  * changed; no page goes. */

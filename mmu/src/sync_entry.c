@@ -300,7 +300,7 @@ static void sync_narrow_group(
 	sync_group(vm, page, first, now);
 }
 
-bool sync_fill_group(struct umbra_vm *vm, uint32_t page, unsigned first)
+unsigned sync_fill_group(struct umbra_vm *vm, uint32_t page, unsigned first)
 {
 	struct gpte_table table = page_gptes(&vm->pages[page]);
 	struct leaves l = leaves_from(vm, page, first);
@@ -310,17 +310,15 @@ bool sync_fill_group(struct umbra_vm *vm, uint32_t page, unsigned first)
 	for (unsigned i = 0; i < GROUP_ENTRIES; i++) {
 		uint64_t gpte = gpte_at(table, first + i);
 
-		if (leaf_read(&l, i)) {
+		if (leaf_read(&l, i) || gpte == l.snapshot[i])
+			continue;
+		l.snapshot[i] = gpte;
+		if (leaf_usable(&l, gpte)) {
+			fill(&l, i, gpte);
 			n++;
-		} else if (gpte != l.snapshot[i]) {
-			l.snapshot[i] = gpte;
-			if (leaf_usable(&l, gpte)) {
-				fill(&l, i, gpte);
-				n++;
-			}
 		}
 	}
-	return n == GROUP_ENTRIES;
+	return n;
 }
 
 static inline bool four_groups_same(const uint64_t *now, const uint64_t *was)

@@ -89,13 +89,17 @@ void tree_prefetch_window(struct umbra_vm *vm, uint32_t page, unsigned index)
 {
 	unsigned n = vm->policy.prefetch > GROUP_ENTRIES ? vm->policy.prefetch : GROUP_ENTRIES;
 	unsigned first = index & ~(n - 1);
-	bool all = true;
+	unsigned filled = 1; /* with @index itself */
 
 	for (unsigned i = first; i < first + n; i += GROUP_ENTRIES)
-		all &= sync_fill_group(vm, page, i);
+		filled += sync_fill_group(vm, page, i);
 	/* What comes in such numbers goes on behind them, mostly. */
-	for (unsigned i = first + n; all && i < ENTRIES; i += GROUP_ENTRIES)
-		all = sync_fill_group(vm, page, i);
+	if (filled < n)
+		return;
+	for (unsigned i = first + n; i < ENTRIES; i += GROUP_ENTRIES) {
+		if (sync_fill_group(vm, page, i) < GROUP_ENTRIES)
+			return;
+	}
 }
 
 /* All of a new direct page at level 1: it stands for a 2M page, whose parts are used at random. */

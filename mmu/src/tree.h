@@ -86,21 +86,20 @@ void tree_prefetch_window(struct umbra_vm *vm, uint32_t page, unsigned index);
 static inline bool tree_prefetch_pays(
 	const struct umbra_vm *vm, uint32_t page, unsigned index, access_bits access)
 {
-	const struct shadow_page *sp = &vm->pages[page];
+	const struct gpte_table table = page_gptes(&vm->pages[page]);
 	unsigned first = index & ~(GROUP_ENTRIES - 1);
-	const uint64_t *table = (const uint64_t *)sp->guest + first;
 	const uint64_t *entries = &vm->tables[page][first];
 	unsigned filled = 0;
 	unsigned empty = 0; /* that need not be */
 
-	if (UNLIKELY(vm->policy.prefetch > GROUP_ENTRIES || page_narrow(sp)))
+	if (UNLIKELY(vm->policy.prefetch > GROUP_ENTRIES))
 		return true;
-	if (gpte_group_same(table, &vm->snapshots[page][first]))
+	if (LIKELY(table.wide) && gpte_group_same(table.wide + first, &vm->snapshots[page][first]))
 		return false;
 	for (unsigned i = 0; i < GROUP_ENTRIES; i++) {
 		if (entries[i])
 			filled++;
-		else if ((gpte_load(&table[i]) & (X86_PTE_P | X86_PTE_A)) ==
+		else if ((gpte_at(table, first + i) & (X86_PTE_P | X86_PTE_A)) ==
 			 (X86_PTE_P | X86_PTE_A))
 			empty++;
 	}
