@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The short way of a page fault; see fast.h. Every step of it is one of fault.c's, for the case
- * that the tables above are as they were at an earlier fault nearby, entries have 8 bytes, and the
- * page is RAM. It owns no decision: what is not plain goes the long way.
+ * that the tables above are as they were at an earlier fault nearby, and the page is RAM. It owns no
+ * decision: what is not plain goes the long way.
  */
 #include "fast.h"
 
 #include "leaf.h"
 #include "mode.h"
+#include "page.h"
 #include "set.h"
 #include "sync.h"
 #include "tree.h"
@@ -56,6 +57,31 @@ static inline bool install(
 	return true;
 }
 
+/* Is the narrow table of @sp shadowed as a wide one too, where A and D are other bits? */
+static bool has_wide_view(const struct umbra_vm *vm, const struct shadow_page *sp)
+{
+	for (uint32_t page = page_of_table(vm, sp->gfn, 0); page;
+		page = page_of_table(vm, sp->gfn, page)) {
+		if (!page_narrow(&vm->pages[page]))
+			return true;
+	}
+	return false;
+}
+
+/* Set @set in the guest's entry behind @index, if it still is @gpte. */
+static inline bool set_ad(const struct umbra_vm *vm, const struct shadow_page *sp, unsigned index,
+	uint64_t gpte, uint64_t set)
+{
+	if (sp->guest_ro)
+		return false;
+	if (LIKELY(!page_narrow(sp)))
+		return walk_set_bits((const uint64_t *)sp->guest + index, gpte, set);
+	return !has_wide_view(vm, sp) &&
+	       walk_set_bits_narrow(
+		       (const uint32_t *)sp->guest + page_quadrant(sp) * ENTRIES + index,
+		       (uint32_t)gpte, (uint32_t)set);
+}
+
 bool fast_fault(struct umbra_vcpu *vcpu, const struct umbra_page_fault *fault, umbra_gva gva,
 	struct umbra_exit *out, enum umbra_outcome *outcome)
 {
@@ -65,21 +91,18 @@ bool fast_fault(struct umbra_vcpu *vcpu, const struct umbra_page_fault *fault, u
 	unsigned index = gva_index(gva, 1);
 	uint32_t code = walk_reported(vcpu, access);
 	const struct shadow_page *sp;
-	const uint64_t *entry;
 	uint64_t gpte, set;
 
-	if (UNLIKELY(!known || vcpu->pke || vcpu->pks || !vcpu->wp ||
-		     (vcpu->root_role & ROLE_NARROW)))
+	if (UNLIKELY(!known || vcpu->pke || vcpu->pks || !vcpu->wp))
 		return false;
 	sp = &vm->pages[known->page];
-	entry = (const uint64_t *)sp->guest + index;
-	gpte = gpte_load(entry);
+	gpte = page_gpte(sp, index);
 	if (gpte & X86_PTE_P) {
 		if (UNLIKELY(gpte & vcpu->format->reserved[1][0]))
 			return false;
 		if (walk_permitted(vcpu, access, known->all & gpte, known->any | gpte)) {
 			set = X86_PTE_A | (access & X86_PF_W ? X86_PTE_D : 0);
-			if ((set & ~gpte) && (sp->guest_ro || !walk_set_bits(entry, gpte, set)))
+			if ((set & ~gpte) && !set_ad(vm, sp, index, gpte, set))
 				return false;
 			*outcome = UMBRA_RESUME;
 			return install(vm, known->page, index, gpte | set, access);

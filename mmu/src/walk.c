@@ -125,13 +125,8 @@ bool walk_guest(const struct umbra_vcpu *vcpu, umbra_gva gva, access_bits access
 /* Set @set in the entry of @level, if it still is what was read. */
 static bool set_bits_of(const struct walk *walk, unsigned level, uint64_t set)
 {
-	if (UNLIKELY(walk->narrow && level < 3)) {
-		uint32_t raw = walk->raw[level];
-
-		return atomic_compare_exchange_strong(
-			(_Atomic uint32_t *)(uintptr_t)walk->entry[level], &raw,
-			raw | (uint32_t)set);
-	}
+	if (UNLIKELY(walk->narrow && level < 3))
+		return walk_set_bits_narrow(walk->entry[level], walk->raw[level], (uint32_t)set);
 	return walk_set_bits(walk->entry[level], walk->gpte[level], set);
 }
 

@@ -54,6 +54,13 @@ static inline bool walk_set_bits(const void *entry, uint64_t old, uint64_t set)
 		(_Atomic uint64_t *)(uintptr_t)entry, &old, old | set);
 }
 
+/* The same for one of 4 bytes. */
+static inline bool walk_set_bits_narrow(const void *entry, uint32_t old, uint32_t set)
+{
+	return atomic_compare_exchange_strong(
+		(_Atomic uint32_t *)(uintptr_t)entry, &old, old | set);
+}
+
 /* Go on from where @walk stands. @gva is within vcpu->linear_mask. true: allowed, @walk is filled.
  * false: the guest gets a #PF with walk->error_code. */
 bool walk_guest(
