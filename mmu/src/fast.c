@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The short way of a page fault; see fast.h. Every step of it is one of fault.c's, for the case
- * that the tables above are as they were at an earlier fault nearby, and the page is RAM. It owns no
- * decision: what is not plain goes the long way.
+ * that the tables above are as they were at an earlier fault nearby, and the page is RAM. It owns
+ * no decision: what is not plain goes the long way.
  */
 #include "fast.h"
 

@@ -64,12 +64,17 @@ static unsigned choose_tag(struct umbra_vcpu *vcpu, uint32_t root)
 	return vcpu->next_tag;
 }
 
+void flush_nothing(struct umbra_vcpu *vcpu)
+{
+	vcpu->tags[vcpu->tag] = (struct tlb_tag){.root = vcpu->root, .flushed = vcpu->vm->clock};
+}
+
 /* Everything under the tag that @vcpu runs with. */
 static void flush_tag(struct umbra_vcpu *vcpu)
 {
 	struct umbra_vm *vm = vcpu->vm;
 
-	vcpu->tags[vcpu->tag] = (struct tlb_tag){.root = vcpu->root, .flushed = vm->clock};
+	flush_nothing(vcpu);
 	if (vm->n_vcpus == 1)
 		settle_debts(vm);
 	vm->stats.tlb_flush++;
@@ -96,11 +101,6 @@ void flush_enter(struct umbra_vcpu *vcpu, bool always)
 	vm->stats.tlb_elided++;
 	if (vm->n_vcpus == 1)
 		settle_debts(vm);
-}
-
-void flush_nothing(struct umbra_vcpu *vcpu)
-{
-	vcpu->tags[vcpu->tag] = (struct tlb_tag){.root = vcpu->root, .flushed = vcpu->vm->clock};
 }
 
 void flush_gva(struct umbra_vcpu *vcpu, umbra_gva gva)

@@ -34,7 +34,7 @@ void flush_now(struct umbra_vm *vm);
  * unless it is clean. @always: even then, and so the other tags when they are used next. */
 void flush_enter(struct umbra_vcpu *vcpu, bool always);
 
-/* A new @vcpu has nothing cached. */
+/* Nothing is cached under the tag that @vcpu runs with: it is new, or is being flushed. */
 void flush_nothing(struct umbra_vcpu *vcpu);
 
 /* The guest flushed one address, and with it the page it is in, however large.

@@ -103,14 +103,19 @@ static inline uint64_t gpte_gfn(uint64_t gpte, unsigned level)
 	return gpte_terminal(gpte, level) ? gfn & ~(level_frames(level) - 1) : gfn;
 }
 
-/* Does @gpte grant anything that a shadow entry may stand for: present, accessed (I6), nothing
- * reserved. */
+/* Does @gpte grant anything that a shadow entry may stand for: present, accessed (I6), none of the
+ * bits that are reserved in its kind of entry. */
+static inline bool gpte_grants(uint64_t gpte, uint64_t reserved)
+{
+	return (gpte & (X86_PTE_P | X86_PTE_A)) == (X86_PTE_P | X86_PTE_A) && !(gpte & reserved);
+}
+
+/* The same for an entry at @level of a table of @format. */
 static inline bool gpte_usable(const struct format *format, uint64_t gpte, unsigned level)
 {
 	bool ps = level > 1 && (gpte & X86_PTE_PS);
 
-	return (gpte & (X86_PTE_P | X86_PTE_A)) == (X86_PTE_P | X86_PTE_A) &&
-	       !(gpte & format->reserved[level][ps]);
+	return gpte_grants(gpte, format->reserved[level][ps]);
 }
 
 static inline unsigned gpte_key(uint64_t gpte)

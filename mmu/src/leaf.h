@@ -59,12 +59,6 @@ LEAF_INLINE void leaf_store(const struct leaves *l, unsigned index, uint64_t spt
 	atomic_store_explicit((_Atomic uint64_t *)&l->entries[index], spte, memory_order_release);
 }
 
-/* Does @gpte grant anything? See gpte_usable(). */
-LEAF_INLINE bool leaf_usable(const struct leaves *l, uint64_t gpte)
-{
-	return (gpte & (X86_PTE_P | X86_PTE_A)) == (X86_PTE_P | X86_PTE_A) && !(gpte & l->reserved);
-}
-
 /*
  * Empty the entry, which holds @spte for @gfn. The caller says leaf_cleared() for this, or for
  * many: before it lets go of the lock.

@@ -51,11 +51,10 @@ static void take_root(struct umbra_vm *vm, uint32_t root)
 	vm->stats.mmu_cache_hit++;
 	if (LIKELY(sp->owner == root))
 		return;
-	if (sp->parents || sp->roots) {
+	if (sp->parents || sp->roots)
 		unsync_adopt(vm, root, 0);
-	} else {
+	else
 		page_begin_anew(vm, root, root);
-	}
 }
 
 /* Can the new @root take over links of @from? */
@@ -92,16 +91,12 @@ static bool leads_to_own(const struct umbra_vm *vm, uint32_t root)
 {
 	const struct shadow_page *sp = &vm->pages[root];
 
-	for (uint64_t groups = sp->touched; groups; groups &= groups - 1) {
-		unsigned first = (unsigned)__builtin_ctzll(groups) << GROUP_SHIFT;
+	for (unsigned i = set_next(vm, root, 0); i < ENTRIES; i = set_next(vm, root, i + 1)) {
+		uint64_t spte = set_read(vm, root, i);
 
-		for (unsigned i = first; i < first + GROUP_ENTRIES; i++) {
-			uint64_t spte = set_read(vm, root, i);
-
-			if (spte && (spte_is_leaf(spte, page_level(sp)) ||
-					    vm->pages[spte_child(vm, spte)].owner == root))
-				return true;
-		}
+		if (spte_is_leaf(spte, page_level(sp)) ||
+			vm->pages[spte_child(vm, spte)].owner == root)
+			return true;
 	}
 	return false;
 }

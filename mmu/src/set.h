@@ -15,6 +15,24 @@ static inline uint64_t set_read(const struct umbra_vm *vm, size_t page, size_t i
 		(_Atomic uint64_t *)&vm->tables[page][index], memory_order_relaxed);
 }
 
+/* The first entry of @page from @index on that is not empty; ENTRIES if there is none. */
+static inline unsigned set_next(const struct umbra_vm *vm, uint32_t page, unsigned index)
+{
+	while (index < ENTRIES) {
+		uint64_t groups = vm->pages[page].touched >> (index >> GROUP_SHIFT);
+
+		if (!groups)
+			break;
+		if (!(groups & 1))
+			index = ((index >> GROUP_SHIFT) + (unsigned)__builtin_ctzll(groups))
+				<< GROUP_SHIFT;
+		if (set_read(vm, page, index))
+			return index;
+		index++;
+	}
+	return ENTRIES;
+}
+
 /* Fill the empty entry with leaf @spte. @rmap: list head of the frame (4K) or region (2M); NULL:
  * not RAM. */
 void set_leaf(struct umbra_vm *vm, uint32_t page, unsigned index, uint64_t spte, uint32_t *rmap);

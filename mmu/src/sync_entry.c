@@ -102,13 +102,13 @@ LEAF_INLINE void change(const struct leaves *l, unsigned index, uint64_t spte, u
 	leaf_store(l, index, now);
 }
 
-/* The guest's entry is @gpte now. */
+/* sync_entry() at the last level. */
 LEAF_INLINE void sync_leaf(
 	const struct leaves *l, unsigned index, uint64_t gpte, struct tally *tally)
 {
 	uint64_t spte = leaf_read(l, index);
 	uint64_t was = l->snapshot[index];
-	bool usable = leaf_usable(l, gpte);
+	bool usable = gpte_grants(gpte, l->reserved);
 
 	tally->were |= spte;
 	l->snapshot[index] = gpte;
@@ -157,12 +157,12 @@ static uint64_t changed_upper(struct umbra_vm *vm, uint32_t page, uint64_t spte,
 	if (spte_is_leaf(spte, level))
 		return changed_leaf(vm, sp->role, spte, gpte, level);
 	now = (spte & ~SPTE_RIGHTS) | spte_rights(sp->role, gpte, terminal);
-	/* Rule 6: no link may gain rights while tables below it can be unsync; and to
-	 * lose U is to gain the supervisor's under SMAP and SMEP. */
+	/* Rule 6: no link may gain rights while tables below it can be unsync; and to lose U is to
+	 * gain the supervisor's under SMAP and SMEP. */
 	return terminal || now == spte ? now : 0;
 }
 
-/* sync_entry() above it. */
+/* sync_entry() above the last level. */
 static void sync_upper_entry(struct umbra_vm *vm, uint32_t page, unsigned index, uint64_t gpte)
 {
 	struct shadow_page *sp = &vm->pages[page];
@@ -313,7 +313,7 @@ unsigned sync_fill_group(struct umbra_vm *vm, uint32_t page, unsigned first)
 		if (leaf_read(&l, i) || gpte == l.snapshot[i])
 			continue;
 		l.snapshot[i] = gpte;
-		if (leaf_usable(&l, gpte)) {
+		if (gpte_grants(gpte, l.reserved)) {
 			fill(&l, i, gpte);
 			n++;
 		}

@@ -65,24 +65,17 @@ static bool replace_leaf(
 	return true;
 }
 
-static void install_4k(struct umbra_vm *vm, uint32_t page, unsigned index, uint64_t bits,
-	const struct target *target)
-{
-	if (!slot_may_write(target->slot, target->frame))
-		bits &= ~X86_PTE_W;
-	set_leaf(vm, page, index, target->hfn << X86_PAGE_SHIFT | X86_PTE_P | bits,
-		target->frame ? &target->frame->rmap : NULL);
-}
-
 void tree_prefetch_device(struct umbra_vm *vm, uint32_t page, unsigned index, uint64_t gpte)
 {
+	uint64_t bits = spte_rights(vm->pages[page].role, gpte, true) | spte_leaf_bits(gpte, 1);
 	struct target target;
 
 	if (!tree_target(vm, gpte_gfn(gpte, 1), &target))
 		return;
 	vm->stats.mmu_prefetch++;
-	install_4k(vm, page, index,
-		spte_rights(vm->pages[page].role, gpte, true) | spte_leaf_bits(gpte, 1), &target);
+	if (!target.writable)
+		bits &= ~X86_PTE_W;
+	set_leaf(vm, page, index, target.hfn << X86_PAGE_SHIFT | X86_PTE_P | bits, NULL);
 }
 
 void tree_prefetch_window(struct umbra_vm *vm, uint32_t page, unsigned index)
@@ -212,19 +205,15 @@ void tree_inherit(struct umbra_vm *vm, uint32_t from, uint32_t to)
 {
 	struct gpte_table table = page_gptes(&vm->pages[to]);
 
-	for (uint64_t groups = vm->pages[from].touched; groups; groups &= groups - 1) {
-		unsigned first = (unsigned)__builtin_ctzll(groups) << GROUP_SHIFT;
+	for (unsigned i = set_next(vm, from, 0); i < ENTRIES; i = set_next(vm, from, i + 1)) {
+		uint64_t spte = set_read(vm, from, i);
+		uint32_t child = spte_child(vm, spte);
+		uint64_t gpte = gpte_at(table, i);
 
-		for (unsigned i = first; i < first + GROUP_ENTRIES; i++) {
-			uint64_t spte = set_read(vm, from, i);
-			uint64_t gpte = gpte_at(table, i);
-
-			if (!spte || gpte != vm->snapshots[from][i] || set_read(vm, to, i) ||
-				vm->pages[spte_child(vm, spte)].owner)
-				continue;
-			set_link(vm, to, i, spte_child(vm, spte), spte & SPTE_RIGHTS);
-			vm->snapshots[to][i] = gpte;
-		}
+		if (gpte != vm->snapshots[from][i] || set_read(vm, to, i) || vm->pages[child].owner)
+			continue;
+		set_link(vm, to, i, child, spte & SPTE_RIGHTS);
+		vm->snapshots[to][i] = gpte;
 	}
 }
 

@@ -99,8 +99,7 @@ static inline bool tree_prefetch_pays(
 	for (unsigned i = 0; i < GROUP_ENTRIES; i++) {
 		if (entries[i])
 			filled++;
-		else if ((gpte_at(table, first + i) & (X86_PTE_P | X86_PTE_A)) ==
-			 (X86_PTE_P | X86_PTE_A))
+		else if (gpte_grants(gpte_at(table, first + i), 0))
 			empty++;
 	}
 	return empty && (filled > 1 || !(access & X86_PF_I));

@@ -69,15 +69,11 @@ static void share_below(struct umbra_vm *vm, uint32_t page)
 
 	if (page_level(sp) == 1)
 		return;
-	for (uint64_t groups = sp->touched; groups; groups &= groups - 1) {
-		unsigned first = (unsigned)__builtin_ctzll(groups) << GROUP_SHIFT;
+	for (unsigned i = set_next(vm, page, 0); i < ENTRIES; i = set_next(vm, page, i + 1)) {
+		uint64_t spte = set_read(vm, page, i);
 
-		for (unsigned i = first; i < first + GROUP_ENTRIES; i++) {
-			uint64_t spte = set_read(vm, page, i);
-
-			if (spte && !spte_is_leaf(spte, page_level(sp)))
-				unsync_adopt(vm, spte_child(vm, spte), 0);
-		}
+		if (!spte_is_leaf(spte, page_level(sp)))
+			unsync_adopt(vm, spte_child(vm, spte), 0);
 	}
 }
 
