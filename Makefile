@@ -34,7 +34,7 @@ install: all
 	install -m 644 $(B)/libumbra.a $(DESTDIR)$(PREFIX)/lib/
 	install -m 644 mmu/include/umbra/*.h $(DESTDIR)$(PREFIX)/include/umbra/
 	install -m 644 $(B)/umbra-hv.bin $(DATA)/
-	install -m 644 $(addprefix $(B)/guest/,vmlinuz initrd.cpio.gz) $(DATA)/guest/
+	install -m 644 $(addprefix $(B)/guest/,vmlinuz initrd.cpio.gz paging-test.elf) $(DATA)/guest/
 	install -m 755 $(B)/guest/bootclock $(DATA)/guest/
 	for file in $(wildcard $(GUESTS)); do install -m 644 $$file $(DATA)/guest/; done
 	printf '%s\n' 'Name: umbra' 'Description: the x86 MMU in software (shadow paging)' \

@@ -21,7 +21,8 @@ GUEST_BENCH_SRC := \
 	guest/ops_process.c \
 	guest/ops_fault.c \
 	guest/ops_scan.c \
-	guest/ops_map.c
+	guest/ops_map.c \
+	guest/ops_reuse.c
 GUEST_STRESS_SRC := \
 	guest/stress.c \
 	guest/stress_arena.c \

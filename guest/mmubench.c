@@ -53,12 +53,14 @@ static const struct op ops[] = {
 	{.name = "memset_after_ptfree",
 		.per = "page",
 		.run = op_memset_after_ptfree,
-		.needs_mib = 80},
+		.needs_mib = 100},
 	{.name = "munmap_16M", .per = "page", .run = op_munmap_16m},
 	{.name = "procs48_create", .per = "process", .run = op_procs48_create},
 	{.name = "procs48_exit", .per = "process", .run = op_procs48_exit},
 	{.name = "file_read_touch", .per = "page", .run = op_file_read_touch},
 	{.name = "tlb_random_read", .per = "read", .run = op_tlb_random_read, .needs_mib = 80},
+	{.name = "memset_fresh", .per = "page", .run = op_memset_fresh, .needs_mib = 100},
+	{.name = "ptpage_reuse", .per = "page", .run = op_ptpage_reuse, .needs_mib = 60},
 };
 
 enum { N_OPS = sizeof(ops) / sizeof(ops[0]) };

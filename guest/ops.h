@@ -37,8 +37,12 @@ uint32_t op_softdirty_scan(struct bench *b);
 uint32_t op_mprotect_flip_touch(struct bench *b);
 uint32_t op_sparse_touch(struct bench *b);
 uint32_t op_sparse_unmap(struct bench *b);
-uint32_t op_memset_after_ptfree(struct bench *b);
 uint32_t op_munmap_16m(struct bench *b);
 uint32_t op_tlb_random_read(struct bench *b);
+
+/* ops_reuse.c: frames that were page tables, used again. */
+uint32_t op_memset_after_ptfree(struct bench *b);
+uint32_t op_memset_fresh(struct bench *b);
+uint32_t op_ptpage_reuse(struct bench *b);
 
 #endif

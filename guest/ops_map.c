@@ -5,7 +5,6 @@
  */
 #include "guest/ops.h"
 
-#include <string.h>
 #include <sys/mman.h>
 
 enum {
@@ -15,7 +14,6 @@ enum {
 	TABLE_SPAN_BYTES = 2 * MIB, /* of one page table with 8-byte entries */
 	SPARSE_BYTES = 1024 * MIB,
 	SPARSE_TABLES = SPARSE_BYTES / TABLE_SPAN_BYTES,
-	MEMSET_BYTES = 64 * MIB,
 	MUNMAP_BYTES = 16 * MIB,
 	RANDOM_READS = 200000,
 	RANDOM_BYTES = 64 * MIB,
@@ -69,21 +67,6 @@ uint32_t op_sparse_unmap(struct bench *b)
 	mem_unmap(memory, SPARSE_BYTES);
 	bench_end(b);
 	return SPARSE_TABLES;
-}
-
-/* The kernel hands out, as data, frames that were page tables a moment ago. */
-uint32_t op_memset_after_ptfree(struct bench *b)
-{
-	char *memory = mem_map(SPARSE_BYTES);
-
-	write_sparsely(memory);
-	mem_unmap(memory, SPARSE_BYTES);
-	memory = mem_map(MEMSET_BYTES);
-	bench_begin(b);
-	memset(memory, 1, MEMSET_BYTES);
-	bench_end(b);
-	mem_unmap(memory, MEMSET_BYTES);
-	return MEMSET_BYTES / PAGE_BYTES;
 }
 
 uint32_t op_munmap_16m(struct bench *b)

@@ -2,21 +2,11 @@
 /* One access of the guest until it lands in memory, is absent, or faults. */
 #include "lab/access.h"
 
+#include "lab/store.h"
 #include "x86/x86.h"
 
 #include <inttypes.h>
 #include <string.h>
-
-/* So many exits for one access are a livelock: every RESUME must bring it forward. */
-#define EXITS_MAX 24u
-
-/* An access under way. */
-struct access {
-	struct machine *machine;
-	struct machine_vcpu *vcpu;
-	const struct step *step;
-	struct hw_access hw;
-};
 
 static enum umbra_access kind_of(const struct step *step)
 {
@@ -31,8 +21,7 @@ static void count(struct access *access)
 	access->machine->counts.in_mode[paging_of(&access->vcpu->regs)]++;
 }
 
-/* The guest saw this access go to @gpa: is that legal? */
-static void check_target(struct access *access, uint64_t gpa, unsigned pat)
+void access_check_target(struct access *access, uint64_t gpa, unsigned pat)
 {
 	const struct step *step = access->step;
 
@@ -40,11 +29,22 @@ static void check_target(struct access *access, uint64_t gpa, unsigned pat)
 	count(access);
 }
 
-static void end_absent(struct access *access)
+void access_absent(struct access *access)
 {
 	access->machine->counts.absent++;
 	access->machine->last.seen = MACHINE_SEEN_ABSENT;
 	access->machine->last.value = UINT64_MAX;
+}
+
+uint64_t access_gpa(struct access *access, uint64_t hpa)
+{
+	uint64_t gpa;
+
+	if (!memory_gpa_of_hpa(hpa, &gpa))
+		lab_fail(access->machine->fail,
+			"gva 0x%" PRIx64 " reaches host memory 0x%" PRIx64 " that is no guest's",
+			access->hw.gva, hpa);
+	return gpa;
 }
 
 /* The hardware translated: is it what the guest should reach? Then do it. */
@@ -52,48 +52,35 @@ static void land(struct access *access, const struct hw_result *result)
 {
 	struct machine *machine = access->machine;
 	const struct step *step = access->step;
-	bool write = access->hw.kind == UMBRA_WRITE;
-	uint64_t hpa = result->hpa;
 	uint64_t gpa;
 
-	if (hpa >> X86_PAGE_SHIFT == MEMORY_ABSENT_HFN && machine->config.absent_page && !write) {
+	if (result->hpa >> X86_PAGE_SHIFT == MEMORY_ABSENT_HFN && machine->config.absent_page) {
 		check_absent(&machine->check, step->vcpu, &access->hw);
 		count(access);
-		end_absent(access);
+		access_absent(access);
 		return;
 	}
-	if (!memory_gpa_of_hpa(hpa, &gpa))
-		lab_fail(machine->fail,
-			"gva 0x%" PRIx64 " reaches host memory 0x%" PRIx64 " that is no guest's",
-			access->hw.gva, hpa);
-	if (write && memory_range_of(gpa)->kind == MEMORY_READ_ONLY)
-		lab_fail(machine->fail, "a store reaches read-only memory at gpa 0x%" PRIx64, gpa);
-	check_target(access, gpa, result->pat);
+	gpa = access_gpa(access, result->hpa);
+	access_check_target(access, gpa, result->pat);
 	machine->counts.translated++;
 	machine->last.seen = MACHINE_SEEN_MEMORY;
-	if (write) {
-		memcpy(memory_at(&machine->memory, gpa), &step->value, step->bytes);
-		check_wrote(&machine->check, gpa, &step->value, step->bytes);
-	} else if (step->kind == STEP_LOAD) {
+	if (step->kind == STEP_LOAD) {
 		machine->last.value = 0;
 		memcpy(&machine->last.value, memory_at(&machine->memory, gpa), step->bytes);
 	}
 }
 
-static void end_mmio(struct access *access, const struct umbra_exit *out)
+void access_check_mmio(struct access *access, uint64_t gpa)
 {
-	struct machine *machine = access->machine;
-	const struct memory_range *range = memory_range_of(out->gpa);
+	const struct memory_range *range = memory_range_of(gpa);
 	bool dropped = range && range->kind == MEMORY_READ_ONLY && access->hw.kind == UMBRA_WRITE;
 
 	if (range && !dropped)
-		lab_fail(machine->fail, "MMIO at gpa 0x%" PRIx64 ", which is %s memory", out->gpa,
-			range->name);
-	check_target(access, out->gpa, CHECK_NO_PAT);
-	end_absent(access);
+		lab_fail(access->machine->fail, "MMIO at gpa 0x%" PRIx64 ", which is %s memory",
+			gpa, range->name);
 }
 
-static void end_inject(struct access *access, const struct umbra_exit *out)
+void access_inject(struct access *access, const struct umbra_exit *out)
 {
 	struct machine *machine = access->machine;
 
@@ -114,72 +101,62 @@ static void end_inject(struct access *access, const struct umbra_exit *out)
 	machine->last.error_code = out->error_code;
 }
 
-/* The library wants a store performed. Does that, or gives the table up; true: the access is over.
- */
-static bool emulate(struct access *access, const struct umbra_exit *out)
+struct umbra_page_fault access_fault(const struct access *access, uint32_t error_code, bool ac)
 {
-	struct machine *machine = access->machine;
-	const struct step *step = access->step;
-	const struct memory_range *range = memory_range_of(out->gpa);
-
-	if (access->hw.kind != UMBRA_WRITE || !range || range->kind == MEMORY_READ_ONLY)
-		lab_fail(machine->fail,
-			"asks to emulate what is no store to memory, gpa 0x%" PRIx64, out->gpa);
-	if (range->kind == MEMORY_RAM && rng_percent(&machine->rng, 40)) {
-		umbra_unshadow(access->vcpu->umbra, out->gpa);
-		machine->counts.unshadowed++;
-		return false;
-	}
-	check_target(access, out->gpa, CHECK_NO_PAT);
-	if (range->kind == MEMORY_DEVICE)
-		memcpy(memory_at(&machine->memory, out->gpa), &step->value, step->bytes);
-	else if (!umbra_guest_write(access->vcpu->umbra, out->gpa, &step->value, step->bytes))
-		lab_fail(machine->fail,
-			"umbra_guest_write refuses gpa 0x%" PRIx64 " after asking for it",
-			out->gpa);
-	check_wrote(&machine->check, out->gpa, &step->value, step->bytes);
-	machine->counts.emulated++;
-	machine->last.seen = MACHINE_SEEN_MEMORY;
-	return true;
-}
-
-/* Report the hardware's page fault to the library. true: the access is over. */
-static bool take_exit(struct access *access, uint32_t error_code)
-{
-	struct machine *machine = access->machine;
-	struct umbra_exit out = {0};
-	const struct umbra_page_fault fault = {
+	return (struct umbra_page_fault){
 		.gva = access->hw.gva,
 		.error_code = error_code,
 		.cpl = (unsigned)access->step->cpl,
-		.ac = access->hw.ac,
+		.ac = ac,
 		.pkru = access->vcpu->hw.pkru,
 		.pkrs = access->vcpu->hw.pkrs,
 	};
-	enum umbra_outcome outcome;
-	bool over = true;
+}
 
-	machine->counts.exits++;
-	outcome = umbra_page_fault(access->vcpu->umbra, &fault, &out);
+uint32_t access_error_code(const struct access *access)
+{
+	return (access->hw.kind == UMBRA_WRITE ? X86_PF_W : 0) |
+	       (access->hw.kind == UMBRA_FETCH ? X86_PF_I : 0) |
+	       (access->hw.supervisor ? 0 : X86_PF_U);
+}
+
+enum umbra_outcome access_exit(struct access *access, uint32_t error_code, struct umbra_exit *out)
+{
+	const struct umbra_page_fault fault = access_fault(access, error_code, access->hw.ac);
+	enum umbra_outcome outcome;
+
+	access->machine->counts.exits++;
+	outcome = umbra_page_fault(access->vcpu->umbra, &fault, out);
 	/* Who is to perform the access sees from the instruction that it was implicit. */
 	if ((outcome == UMBRA_EMULATE || outcome == UMBRA_MMIO) && access->hw.implicit &&
-		out.vector == X86_PF)
+		out->vector == X86_PF)
 		outcome = UMBRA_INJECT;
-	switch (outcome) {
+	return outcome;
+}
+
+/* Report the hardware's page fault of a load or fetch. true: the access is over. */
+static bool take_exit(struct access *access, uint32_t error_code)
+{
+	struct umbra_exit out = {0};
+	bool over = true;
+
+	switch (access_exit(access, error_code, &out)) {
 	case UMBRA_RESUME:
 		over = false;
 		break;
 	case UMBRA_INJECT:
-		end_inject(access, &out);
+		access_inject(access, &out);
 		break;
 	case UMBRA_EMULATE:
-		over = emulate(access, &out);
-		break;
+		lab_fail(access->machine->fail, "asks to emulate what is no store, gpa 0x%" PRIx64,
+			out.gpa);
 	case UMBRA_MMIO:
-		end_mmio(access, &out);
+		access_check_mmio(access, out.gpa);
+		access_check_target(access, out.gpa, CHECK_NO_PAT);
+		access_absent(access);
 		break;
 	}
-	machine_enter(machine, access->vcpu);
+	machine_enter(access->machine, access->vcpu);
 	return over;
 }
 
@@ -187,16 +164,8 @@ static bool take_exit(struct access *access, uint32_t error_code)
 static void try_translate(struct access *access)
 {
 	const struct step *step = access->step;
-	struct umbra_page_fault what = {
-		.gva = access->hw.gva,
-		.error_code = (access->hw.kind == UMBRA_WRITE ? X86_PF_W : 0) |
-			      (access->hw.kind == UMBRA_FETCH ? X86_PF_I : 0) |
-			      (access->hw.supervisor ? 0 : X86_PF_U),
-		.cpl = (unsigned)step->cpl,
-		.ac = access->hw.ac && !access->hw.implicit,
-		.pkru = access->vcpu->hw.pkru,
-		.pkrs = access->vcpu->hw.pkrs,
-	};
+	struct umbra_page_fault what = access_fault(
+		access, access_error_code(access), access->hw.ac && !access->hw.implicit);
 	struct umbra_exit out = {0};
 	struct check_answer answer;
 
@@ -210,14 +179,16 @@ static void try_translate(struct access *access)
 	check_translate(&access->machine->check, step->vcpu, &access->hw, &answer);
 }
 
-void access_step(struct machine *machine, const struct step *step)
+bool access_begin(
+	struct access *access, struct machine *machine, const struct step *step, unsigned offset)
 {
-	struct access access = {
+	*access = (struct access){
 		.machine = machine,
 		.vcpu = &machine->vcpus[step->vcpu],
 		.step = step,
 		.hw =
 			{
+				.part = offset != 0,
 				.kind = kind_of(step),
 				.supervisor = step->cpl < 3 || step->implicit,
 				.implicit = step->implicit,
@@ -225,13 +196,21 @@ void access_step(struct machine *machine, const struct step *step)
 				.disguised = step->implicit && step->ac && step->cpl < 3,
 			},
 	};
+	if (!machine_linear(access->vcpu, step->gva + offset, &access->hw.gva))
+		return false;
+	try_translate(access);
+	return true;
+}
 
-	if (!machine_linear(access.vcpu, step->gva, &access.hw.gva)) {
+static void load_or_fetch(struct machine *machine, const struct step *step)
+{
+	struct access access;
+
+	if (!access_begin(&access, machine, step, 0)) {
 		machine->last.seen = MACHINE_SEEN_GP;
 		return;
 	}
-	try_translate(&access);
-	for (unsigned i = 0; i < EXITS_MAX; i++) {
+	for (unsigned i = 0; i < ACCESS_EXITS_MAX; i++) {
 		struct hw_result result = hw_translate(&access.vcpu->hw, &machine->rng, &access.hw);
 
 		if (!result.fault) {
@@ -241,6 +220,15 @@ void access_step(struct machine *machine, const struct step *step)
 		if (take_exit(&access, result.error_code))
 			return;
 	}
-	lab_fail(machine->fail, "livelock: %u exits for one access to gva 0x%" PRIx64, EXITS_MAX,
-		access.hw.gva);
+	lab_fail(machine->fail, "livelock: %u exits for one access to gva 0x%" PRIx64,
+		ACCESS_EXITS_MAX, access.hw.gva);
+}
+
+void access_step(struct machine *machine, const struct step *step)
+{
+	check_begin(&machine->check);
+	if (step->kind == STEP_STORE)
+		store_step(machine, step);
+	else
+		load_or_fetch(machine, step);
 }

@@ -11,6 +11,17 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define PARTS       2u
+#define CHANGES_MAX 64u /* words that the library may have set bits in for one access */
+
+/* What the library has set in tables for the parts of the access under way. */
+struct check_parts {
+	struct {
+		struct legal_change changes[CHANGES_MAX];
+		size_t n;
+	} part[PARTS];
+};
+
 uint64_t check_word(const struct check *check, uint64_t gpa)
 {
 	const struct memory_range *range = memory_range_of(gpa);
@@ -89,7 +100,8 @@ void check_init(struct check *check, const struct lab_config *config, struct mem
 	check->maxphyaddr = config->maxphyaddr;
 	check->sabotage = config->sabotage;
 	check->legal = legal_new(config->vcpus, 0);
-	if (!check->legal) {
+	check->parts = calloc(1, sizeof(*check->parts));
+	if (!check->legal || !check->parts) {
 		fprintf(stderr, "umbra-lab: out of memory for the model\n");
 		exit(1);
 	}
@@ -100,6 +112,8 @@ void check_free(struct check *check)
 	if (check->legal)
 		legal_free(check->legal);
 	check->legal = NULL;
+	free(check->parts);
+	check->parts = NULL;
 }
 
 /* Take what the library changed at @gpa, if anything, into mirror and model. */
@@ -139,13 +153,33 @@ static void refuse(struct check *check, const char *what, const struct legal_why
 	lab_fail(check->fail, "illegal %s: %s; entries now:%s", what, why->text, entries);
 }
 
+/* Take the change at @gpa, if any, as one made for part @part. */
+static void collect(struct check *check, unsigned part, uint64_t gpa)
+{
+	struct legal_change *changes = check->parts->part[part].changes;
+	size_t *n = &check->parts->part[part].n;
+	struct legal_change change;
+	size_t i = 0;
+
+	if (!take_change(check, gpa, &change))
+		return;
+	while (i < *n && changes[i].gpa != gpa)
+		i++;
+	if (i == CHANGES_MAX)
+		lab_fail(check->fail, "one access sets bits in more than %u words", CHANGES_MAX);
+	if (i == *n)
+		changes[(*n)++] = change;
+	else
+		changes[i].after = change.after;
+}
+
 /* An access that has ended: the question to the model, and what the library wrote for it. */
 struct trial {
 	struct oracle_cpu cpu;
 	struct oracle_memory memory;
 	struct legal_access what;
 	struct oracle_result path; /* what memory says now */
-	struct legal_change changes[5];
+	struct legal_change *changes;
 	size_t n_changes;
 };
 
@@ -156,12 +190,24 @@ static void begin_trial(
 	trial->memory = model_memory(check);
 	trial->what =
 		(struct legal_access){vcpu, &trial->cpu, &trial->memory, model_access(access), 0};
-	trial->n_changes = 0;
 	oracle_access(&trial->cpu, &trial->memory, &trial->what.access, &trial->path);
 	for (unsigned i = 0; i < trial->path.n_entries; i++)
-		if (take_change(check, trial->path.entries[i].gpa & ~7ull,
-			    &trial->changes[trial->n_changes]))
-			trial->n_changes++;
+		collect(check, access->part, trial->path.entries[i].gpa & ~7ull);
+	trial->changes = check->parts->part[access->part].changes;
+	trial->n_changes = check->parts->part[access->part].n;
+}
+
+void check_begin(struct check *check)
+{
+	for (unsigned i = 0; i < PARTS; i++)
+		check->parts->part[i].n = 0;
+}
+
+void check_exit(struct check *check, unsigned vcpu, const struct hw_access *access)
+{
+	struct trial trial;
+
+	begin_trial(check, vcpu, access, &trial);
 }
 
 /* Is @outcome legal? If not, @kind and @why say what is wrong. */
@@ -269,8 +315,8 @@ void check_wrote(struct check *check, uint64_t gpa, const void *bytes, size_t n_
 	uint8_t *mirror = memory_mirror(check->memory, gpa);
 	uint64_t first = gpa & ~7ull;
 	size_t n_words = (gpa + n_bytes - 1) / 8 - gpa / 8 + 1;
-	uint64_t before[2];
-	uint64_t after[2];
+	uint64_t before[STEP_BYTES_MAX / 8 + 1];
+	uint64_t after[STEP_BYTES_MAX / 8 + 1];
 
 	memcpy(before, memory_mirror(check->memory, first), n_words * 8);
 	memcpy(mirror, bytes, n_bytes);

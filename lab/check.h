@@ -12,9 +12,11 @@
 #include "lab/fail.h"
 #include "lab/hw.h"
 #include "lab/memory.h"
+#include "lab/step.h"
 #include "umbra/umbra.h"
 
 struct legal;
+struct check_parts;
 
 /* The registers of a vCPU that decide about translation. */
 struct check_vcpu {
@@ -33,6 +35,7 @@ struct check_answer {
 
 struct check {
 	struct legal *legal;
+	struct check_parts *parts; /* of the access under way */
 	struct memory *memory;
 	struct lab_fail *fail;
 	bool no_1g;
@@ -46,7 +49,14 @@ void check_init(struct check *check, const struct lab_config *config, struct mem
 	struct lab_fail *fail);
 void check_free(struct check *check);
 
-/* The ways an access ends, before its own data is stored. @gpa may be absent memory; @pat is the
+/* An access begins, of one part or of two in two pages; hw_access.part tells which one is meant. */
+void check_begin(struct check *check);
+
+/* The library has dealt with a fault of a part; the access goes on. What it set in tables was for
+ * that part. Not needed where there is only one. */
+void check_exit(struct check *check, unsigned vcpu, const struct hw_access *access);
+
+/* The ways a part ends, before its own data is stored. @gpa may be absent memory; @pat is the
  * index into the PAT, CHECK_NO_PAT if the CPU had no part in it. check_absent(): it is absent, but
  * nobody knows where. */
 #define CHECK_NO_PAT UINT32_MAX
@@ -61,7 +71,8 @@ void check_fault(
 void check_translate(struct check *check, unsigned vcpu, const struct hw_access *access,
 	const struct check_answer *answer);
 
-/* Memory now holds a store of @bytes at @gpa, by the guest or for it: within a page, at most 8. */
+/* Memory now holds a store of @bytes at @gpa, by the guest or for it: within a page, at most
+ * STEP_BYTES_MAX. */
 void check_wrote(struct check *check, uint64_t gpa, const void *bytes, size_t n_bytes);
 
 /* A vCPU begins with @regs and nothing remembered. */

@@ -17,6 +17,7 @@ const struct lab_config lab_config_default = {
 	.pool = 128,
 	.maxphyaddr = 40,
 	.tags = 1,
+	.unshadow = 40,
 	.flush_gva = true,
 };
 
@@ -28,7 +29,7 @@ static const char *const mode_names[] = {
 static const char *const switch_names[] = {"off", "on", NULL};
 static const char *const sabotage_names[] = {"none", "drop-flush", "drop-flush-gva", "skip-note",
 	"stray-write", "wrong-frame", "lose-dirty", "wrong-key", "stuck-pdptes", "drop-flush-tag",
-	"ignore-tags", "keep-dirty", "never-dirty", NULL};
+	"ignore-tags", "keep-dirty", "never-dirty", "untold", "neighbour", NULL};
 
 /* A key: a whole number from @least to @most, or the position of a name in @names. */
 struct key_row {
@@ -54,6 +55,7 @@ enum key {
 	KEY_TAGS,
 	KEY_FLUSH_TAG,
 	KEY_FLUSH_GVA,
+	KEY_UNSHADOW,
 	KEY_SABOTAGE,
 	N_KEYS,
 };
@@ -84,10 +86,12 @@ static const struct key_row key_rows[N_KEYS] = {
 		"flush_tag=on|off the host can flush one tag"},
 	[KEY_FLUSH_GVA] = {"flush_gva", switch_names, 0, 0,
 		"flush_gva=on|off the host can flush one address"},
+	[KEY_UNSHADOW] = {"unshadow", NULL, 0, 100,
+		"unshadow=0..100  stores of a hundred that the host does not understand"},
 	[KEY_SABOTAGE] = {"sabotage", sabotage_names, 0, 0,
 		"sabotage=none|drop-flush|drop-flush-gva|"
 		"skip-note|stray-write|wrong-frame|lose-dirty|wrong-key|stuck-pdptes|"
-		"drop-flush-tag|ignore-tags|keep-dirty|never-dirty"},
+		"drop-flush-tag|ignore-tags|keep-dirty|never-dirty|untold|neighbour"},
 };
 
 static uint64_t get(const struct lab_config *config, unsigned key)
@@ -107,15 +111,37 @@ static uint64_t get(const struct lab_config *config, unsigned key)
 		[KEY_TAGS] = config->tags,
 		[KEY_FLUSH_TAG] = config->flush_tag,
 		[KEY_FLUSH_GVA] = config->flush_gva,
+		[KEY_UNSHADOW] = config->unshadow,
 		[KEY_SABOTAGE] = config->sabotage,
 	};
 
 	return values[key];
 }
 
+static void set_host(struct lab_config *config, unsigned key, uint64_t value)
+{
+	switch (key) {
+	case KEY_TAGS:
+		config->tags = (unsigned)value;
+		break;
+	case KEY_FLUSH_TAG:
+		config->flush_tag = value != 0;
+		break;
+	case KEY_FLUSH_GVA:
+		config->flush_gva = value != 0;
+		break;
+	case KEY_UNSHADOW:
+		config->unshadow = (unsigned)value;
+		break;
+	case KEY_SABOTAGE:
+		config->sabotage = (enum lab_sabotage)value;
+		break;
+	}
+}
+
 static void set(struct lab_config *config, unsigned key, uint64_t value)
 {
-	switch ((enum key)key) {
+	switch (key) {
 	case KEY_SEED:
 		config->seed = value;
 		break;
@@ -149,19 +175,8 @@ static void set(struct lab_config *config, unsigned key, uint64_t value)
 	case KEY_MAXPHYADDR:
 		config->maxphyaddr = (unsigned)value;
 		break;
-	case KEY_TAGS:
-		config->tags = (unsigned)value;
-		break;
-	case KEY_FLUSH_TAG:
-		config->flush_tag = value != 0;
-		break;
-	case KEY_FLUSH_GVA:
-		config->flush_gva = value != 0;
-		break;
-	case KEY_SABOTAGE:
-		config->sabotage = (enum lab_sabotage)value;
-		break;
-	case N_KEYS:
+	default:
+		set_host(config, key, value);
 		break;
 	}
 }

@@ -56,6 +56,8 @@ enum lab_sabotage {
 	LAB_SABOTAGE_IGNORE_TAGS,    /* the CPU uses what is cached under any tag */
 	LAB_SABOTAGE_KEEP_DIRTY,     /* flushes spare translations that can be written through */
 	LAB_SABOTAGE_NEVER_DIRTY,    /* the CPU does not set D in the shadow tables */
+	LAB_SABOTAGE_UNTOLD,         /* who tracks a frame is not told of a store */
+	LAB_SABOTAGE_NEIGHBOUR, /* a store of part of an entry changes the next one's shadow too */
 	LAB_N_SABOTAGES,
 };
 
@@ -73,7 +75,9 @@ struct lab_config {
 	bool no_1g;
 	unsigned maxphyaddr; /* of the guest's processor, 36 to 52 */
 	unsigned tags;       /* address-space tags of a CPU */
-	bool flush_tag;      /* the host can flush one tag, one address */
+	unsigned unshadow; /* of a hundred stores that the host is asked to make, so many it cannot
+			    */
+	bool flush_tag;    /* the host can flush one tag, one address */
 	bool flush_gva;
 	char policy[160]; /* for umbra_policy_parse() */
 };

@@ -45,11 +45,15 @@ static const struct enum_row rows[] = {
 	{"", MANNER_POKE, SPACE_ALL, 100000, MIXED | PIECES | STALE, 40},
 	{"oos=off", MANNER_STORE, SPACE_ALL, 100000, MIXED | PIECES, 40},
 	{"oos=all", MANNER_INVLPG, SPACE_ALL, 100000, MIXED | PIECES | STALE, 40},
+	{"write=emulate", MANNER_INVLPG, SPACE_ALL, 60000, MIXED | PIECES | STALE, 40},
 	/* Every policy. */
+	{"write=emulate", MANNER_STORE, SPACE_ALL, 6000, 0, 40},
+	{"write=unsync", MANNER_STORE, SPACE_ALL, 6000, STALE, 40},
+	{"sticky=0", MANNER_INVLPG, SPACE_ALL, 6000, 0, 40},
 	{"oos=off", MANNER_STORE, SPACE_ALL, 6000, 0, 40},
 	{"oos=off", MANNER_INVLPG, SPACE_ALL, 6000, STALE, 40},
-	{"oos=off,emulate=off", MANNER_STORE, SPACE_ALL, 6000, 0, 40},
-	{"emulate=off", MANNER_INVLPG, SPACE_ALL, 6000, 0, 40},
+	{"oos=off,write=zap", MANNER_STORE, SPACE_ALL, 6000, 0, 40},
+	{"write=zap", MANNER_INVLPG, SPACE_ALL, 6000, 0, 40},
 	{"large=off", MANNER_COLD, SPACE_ALL, 6000, STALE, 40},
 	{"large=off", MANNER_STORE, SPACE_ALL, 6000, 0, 40},
 	{"cache=off", MANNER_COLD, SPACE_ALL, 6000, 0, 40},
@@ -61,10 +65,8 @@ static const struct enum_row rows[] = {
 	{"sticky=0", MANNER_STORE, SPACE_ALL, 6000, 0, 40},
 	{"sticky=1000,oos=all", MANNER_INVLPG, SPACE_ALL, 6000, ABSENT_PAGE, 40},
 	{"replace=fifo", MANNER_STORE, SPACE_ALL, 6000, 0, 40},
-	{"cache=off,large=off,emulate=off,oos=off,prefetch=0", MANNER_STORE, SPACE_ALL, 6000, 0,
-		40},
-	{"cache=off,large=off,emulate=off,oos=off,prefetch=0", MANNER_COLD, SPACE_PAIRS, 6000, 0,
-		40},
+	{"cache=off,large=off,write=zap,oos=off,prefetch=0", MANNER_STORE, SPACE_ALL, 6000, 0, 40},
+	{"cache=off,large=off,write=zap,oos=off,prefetch=0", MANNER_COLD, SPACE_PAIRS, 6000, 0, 40},
 };
 
 const struct enum_row *enum_row(unsigned index)

@@ -5,7 +5,7 @@ FUZZ_SRCS := lab/fuzz_decode.c lab/fuzz_tables.c
 FUZZ_LAB  := $(filter-out lab/main.c,$(LAB_SRCS))
 
 FUZZ_REPLAY_OBJS := $(patsubst lab/%.c,$(B)/lab/san/%.o,$(FUZZ_SRCS) lab/fuzz_main.c $(FUZZ_LAB)) \
-	$(MMU_SRCS:mmu/src/%.c=$(B)/lab/san/mmu/%.o)
+	$(MMU_SRCS:mmu/src/%.c=$(B)/lab/san/mmu/%.o) $(LAB_X86_SRCS:x86/%.c=$(B)/lab/san/x86/%.o)
 
 $(B)/lab/umbra-fuzz-replay: $(FUZZ_REPLAY_OBJS)
 	$(CC) $(LAB_SAN) -o $@ $^
@@ -19,8 +19,8 @@ FUZZ_SAN   ?= fuzzer,address,undefined
 FUZZ_FLAGS := -O2 -g -std=gnu11 -DUMBRA_DEBUG=1 -fno-strict-aliasing -fno-omit-frame-pointer \
 	-fsanitize=$(FUZZ_SAN) -fno-sanitize-coverage=trace-cmp -fno-sanitize-recover=undefined
 
-$(B)/lab/umbra-fuzz: lab/fuzz_target.c $(FUZZ_SRCS) $(FUZZ_LAB) $(MMU_SRCS) \
-	$(wildcard lab/*.h mmu/src/*.h mmu/include/umbra/*.h)
+$(B)/lab/umbra-fuzz: lab/fuzz_target.c $(FUZZ_SRCS) $(FUZZ_LAB) $(MMU_SRCS) $(LAB_X86_SRCS) \
+	$(wildcard lab/*.h mmu/src/*.h mmu/include/umbra/*.h x86/*.h)
 	@scripts/deps fuzz
 	@mkdir -p $(@D)
 	$(FUZZ_CC) $(CPPFLAGS) $(FUZZ_FLAGS) $(WARN) -o $@ $(filter %.c,$^)
@@ -36,7 +36,7 @@ TESTS += test-fuzz
 test-fuzz: $(B)/lab/umbra-fuzz-replay
 	$< $(FUZZ_CORPUS)
 	for sabotage in drop-flush drop-flush-tag skip-note stray-write wrong-frame lose-dirty wrong-key \
-		ignore-tags keep-dirty never-dirty; do \
+		ignore-tags keep-dirty never-dirty untold neighbour; do \
 		$< --sabotage $$sabotage $(FUZZ_CORPUS) || exit 1; done
 
 # New inputs are collected beside the build; a failing one is build/fuzz/crash-*: see --trace.

@@ -49,20 +49,23 @@ struct code {
 
 /* ---- the machine ---- */
 
-static const char *const policies[8] = {"", "cache=off", "large=off", "emulate=off", "prefetch=8",
-	"replace=fifo", "oos=off", "oos=all"};
+static const char *const policies[] = {"", "cache=off", "large=off", "write=zap", "prefetch=8",
+	"replace=fifo", "oos=off", "oos=all", "write=unsync", "write=emulate", "sticky=0"};
+
+#define N_POLICIES (sizeof(policies) / sizeof(policies[0]))
 
 static void decode_policy(const uint8_t *bytes, char *text, size_t text_bytes)
 {
 	static const char *const oos[4] = {"leaf", "off", "all", "all,snapshot=off"};
+	static const char *const writes[4] = {"auto", "zap", "unsync", "emulate"};
 	static const unsigned prefetch[4] = {8, 0, 512, 32};
 	static const unsigned sticky[4] = {3, 0, 1, 1000};
 
 	snprintf(text, text_bytes,
-		"oos=%s,prefetch=%u,sticky=%u,cache=%s,large=%s,emulate=%s,replace=%s,elide=%s",
+		"oos=%s,prefetch=%u,sticky=%u,cache=%s,large=%s,write=%s,replace=%s,elide=%s",
 		oos[bytes[1] & 3], prefetch[bytes[1] >> 2 & 3], sticky[bytes[2] & 3],
 		bytes[1] & 0x10 ? "off" : "on", bytes[1] & 0x20 ? "off" : "on",
-		bytes[1] & 0x40 ? "off" : "on", bytes[1] & 0x80 ? "fifo" : "clock",
+		writes[bytes[1] >> 6], (bytes[1] & 0x30) == 0x30 ? "fifo" : "clock",
 		bytes[0] & 0x80 ? "off" : "on");
 }
 
@@ -88,6 +91,16 @@ static enum fuzz_mode decode_header(const uint8_t *bytes, struct lab_config *con
 
 /* ---- steps ---- */
 
+/* Another instruction for a store, or another size. */
+static void set_insn(unsigned code, struct step *step)
+{
+	if (code >= 0xc0)
+		step->bytes = 1 + code % STEP_BYTES_MAX;
+	else if (code % 32 < N_STEP_OPS && step_has_size((enum step_op)(code % 32), step->bytes))
+		step->op = code % 32;
+	step->type = code >> 5 & 1 && code < 0xc0;
+}
+
 static void set_access(const struct decoder *decoder, const struct code *code, struct step *step)
 {
 	static const uint8_t cpls[4] = {0, 3, 3, 1};
@@ -100,7 +113,8 @@ static void set_access(const struct decoder *decoder, const struct code *code, s
 	step->ac = code->who >> 3 & 1;
 	step->bytes = 1ull << (code->who >> 4 & 3);
 	step->gva = fuzz_gva(decoder->mode[code->vcpu], code->gva);
-	if (step->gva % X86_PAGE_SIZE + step->bytes > X86_PAGE_SIZE)
+	if (step->gva % X86_PAGE_SIZE + step->bytes > X86_PAGE_SIZE &&
+		(code->op == OP_LOAD || step->implicit || code->more == 3))
 		step->gva -= step->bytes;
 	if (code->more == 7)
 		step->gva ^= 1ull << 50;
@@ -108,6 +122,8 @@ static void set_access(const struct decoder *decoder, const struct code *code, s
 	if (code->more & 1)
 		step->value = fuzz_entry(decoder->mode[code->vcpu], 1 + (code->more >> 1),
 			code->rest[0], code->rest[1], code->rest[2] % 65);
+	if (code->op == OP_STORE && (code->more & 1) && !step->implicit)
+		set_insn(code->rest[3], step);
 }
 
 /* The entry that @code means: its place, and what was last written there. */
@@ -132,8 +148,10 @@ static void set_store(const struct decoder *decoder, const struct code *code, bo
 	step->value = value;
 	step->kind = window ? STEP_STORE : STEP_POKE;
 	step->gpa = gpa;
-	if (window)
-		step->gva = fuzz_window(mode, gpa);
+	if (!window)
+		return;
+	step->gva = fuzz_window(mode, gpa);
+	set_insn(code->rest[3], step);
 }
 
 static void set_entry(struct decoder *decoder, const struct code *code, struct step *step)
@@ -221,6 +239,18 @@ static void set_invpcid(const struct decoder *decoder, const struct code *code, 
 		step->gva ^= 1ull << 50;
 }
 
+/* What the embedder does about a frame: gives it up, begins or ceases to track it. */
+static void set_frame(const struct code *code, struct step *step)
+{
+	static const enum step_kind kinds[8] = {STEP_UNSHADOW, STEP_UNSHADOW, STEP_UNSHADOW,
+		STEP_UNSHADOW, STEP_TRACK, STEP_TRACK, STEP_TRACK, STEP_UNTRACK};
+
+	step->kind = kinds[code->more];
+	step->gpa = fuzz_entry(FUZZ_4LEVEL, 1, 0, code->rest[1] & 31, 0);
+	step->value = code->rest[0] % TRACK_WATCHES;
+	step->type = code->rest[2] % (2 * N_TRACK_MANNERS);
+}
+
 static void decode_step(struct decoder *decoder, const struct code *code, struct step *step)
 {
 	enum fuzz_mode mode = decoder->mode[code->vcpu];
@@ -259,12 +289,12 @@ static void decode_step(struct decoder *decoder, const struct code *code, struct
 		step->value = (uint64_t)code->rest[1] << 8 | code->rest[0];
 		break;
 	case OP_UNSHADOW:
-		step->kind = STEP_UNSHADOW;
-		step->gpa = fuzz_entry(FUZZ_4LEVEL, 1, 0, code->rest[1] & 31, 0);
+		set_frame(code, step);
 		break;
 	case OP_POLICY:
 		step->kind = STEP_POLICY;
-		snprintf(step->policy, sizeof(step->policy), "%s", policies[code->rest[0] & 7]);
+		snprintf(step->policy, sizeof(step->policy), "%s",
+			policies[code->rest[0] % N_POLICIES]);
 		break;
 	}
 }

@@ -30,4 +30,7 @@ uint64_t gen_word(const struct machine *machine, uint64_t gpa);
 /* The entry at @gpa of a table of @mode. */
 uint64_t gen_entry(const struct machine *machine, enum paging mode, uint64_t gpa);
 
+/* Make the plain store @step, now and then, another instruction, wider, or one in two pages. */
+void gen_vary_store(struct rng *rng, struct step *step);
+
 #endif

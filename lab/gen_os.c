@@ -121,8 +121,34 @@ static void plan_reuse(struct os_plan *plan)
 	unsigned which = rng_percent(plan->rng, 50) ? 1 : 1 + rng_below(plan->rng, guest->n_free);
 	uint64_t gpa = guest->free_frames[guest->n_free - which] << X86_PAGE_SHIFT;
 
+	unsigned n_bytes = 8u << rng_below(plan->rng, 4);
+
 	for (unsigned i = 0; i < 24; i++)
-		os_store(plan, gpa + i * 8, rng_percent(plan->rng, 50) ? 0 : rng_u64(plan->rng), 8);
+		os_store(plan, gpa + i * n_bytes,
+			rng_percent(plan->rng, 50) ? 0 : rng_u64(plan->rng), n_bytes);
+}
+
+/* Somebody outside begins or ceases to be told of stores into a table of the process, or into
+ * another frame. Nobody drops them: this guest relies on its memory. */
+static void plan_track(struct os_plan *plan)
+{
+	static const enum track_manner manners[] = {
+		TRACK_STORE, TRACK_STORE, TRACK_STORE, TRACK_STOP, TRACK_STOP_SOME};
+	struct os_guest *guest = plan->guest;
+	bool begins = rng_percent(plan->rng, 50);
+	unsigned page = rng_below(plan->rng, OS_PAGES);
+	unsigned level = 1 + rng_below(plan->rng, paging_rows[guest->mode].levels);
+	struct step *step = queue_add(plan->queue, begins ? STEP_TRACK : STEP_UNTRACK, plan->vcpu);
+	uint64_t gpa;
+
+	step->value = rng_below(plan->rng, TRACK_WATCHES);
+	if (!begins)
+		return;
+	step->type = manners[rng_below(plan->rng, 5)] * 2 + rng_below(plan->rng, 2);
+	if (rng_percent(plan->rng, 30) ||
+		!os_find_entry(plan, os_current(plan)->root, os_page_gva(guest, page), level, &gpa))
+		gpa = guest->free_frames[rng_below(plan->rng, guest->n_free)] << X86_PAGE_SHIFT;
+	step->gpa = gpa & ~(X86_PAGE_SIZE - 1ull);
 }
 
 /* The process changes what its keys deny. */
@@ -243,6 +269,7 @@ static const struct {
 	{os_move, {2, 1, 4, 0, 0, 0}},
 	{plan_reuse, {15, 10, 20, 0, 0, 0}},
 	{plan_rare, {10, 5, 5, 0, 0, 0}},
+	{plan_track, {6, 4, 6, 0, 0, 0}},
 };
 
 #define N_DOINGS (sizeof(doings) / sizeof(doings[0]))

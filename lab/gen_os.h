@@ -95,6 +95,9 @@ unsigned os_page_at(const struct os_guest *guest, uint64_t gva);
 void os_store(struct os_plan *plan, uint64_t gpa, uint64_t value, unsigned n_bytes);
 void os_store_entry(struct os_plan *plan, uint64_t gpa, uint64_t entry);
 
+/* Clear @bits, some of the low byte, of the @entry at @gpa: never the whole of it. */
+void os_clear_bits(struct os_plan *plan, uint64_t gpa, uint64_t entry, uint64_t bits);
+
 /* The entry at @gpa, and the frame it names. */
 uint64_t os_entry(const struct os_plan *plan, uint64_t gpa);
 uint64_t os_gfn(uint64_t entry);

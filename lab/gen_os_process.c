@@ -185,7 +185,7 @@ void os_protect(struct os_plan *plan)
 		entry = os_entry(plan, gpa);
 		if (!(entry & X86_PTE_P) || writable)
 			continue;
-		os_store(plan, gpa, (uint8_t)(entry & ~X86_PTE_W), 1);
+		os_clear_bits(plan, gpa, entry, X86_PTE_W);
 		os_invlpg(plan, gva);
 	}
 }
@@ -206,7 +206,7 @@ void os_scan(struct os_plan *plan)
 			continue;
 		entry = os_entry(plan, gpa);
 		if ((entry & X86_PTE_P) && (entry & clear))
-			os_store(plan, gpa, (uint8_t)(entry & ~clear), 1);
+			os_clear_bits(plan, gpa, entry, clear);
 	}
 	if (dirty_too || rng_percent(plan->rng, 30))
 		os_flush_process(plan, process);

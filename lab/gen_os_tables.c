@@ -42,18 +42,58 @@ unsigned os_page_at(const struct os_guest *guest, uint64_t gva)
 	return OS_AREA_PAGES + (unsigned)((gva - layout->area_high) / X86_PAGE_SIZE);
 }
 
-void os_store(struct os_plan *plan, uint64_t gpa, uint64_t value, unsigned n_bytes)
+static void store_by(
+	struct os_plan *plan, enum step_op op, uint64_t gpa, uint64_t value, unsigned n_bytes)
 {
 	struct step *step = queue_add(plan->queue, STEP_STORE, plan->vcpu);
 
+	step->op = op;
 	step->gva = plan->guest->layout->direct_map + gpa;
 	step->value = value;
 	step->bytes = n_bytes;
 }
 
+void os_store(struct os_plan *plan, uint64_t gpa, uint64_t value, unsigned n_bytes)
+{
+	store_by(plan, STEP_OP_MOV, gpa, value, n_bytes);
+}
+
+/* The two halves of a PAE entry: P is set last and cleared first. */
+static void store_halves(struct os_plan *plan, uint64_t gpa, uint64_t entry)
+{
+	bool present = entry & X86_PTE_P;
+
+	for (unsigned i = 0; i < 2; i++) {
+		bool high = present == (i == 0);
+
+		os_store(plan, gpa + (high ? 4 : 0), high ? entry >> 32 : (uint32_t)entry, 4);
+	}
+}
+
 void os_store_entry(struct os_plan *plan, uint64_t gpa, uint64_t entry)
 {
-	os_store(plan, gpa, entry, paging_rows[plan->guest->mode].entry_bytes);
+	static const enum step_op ops[] = {
+		STEP_OP_MOV, STEP_OP_MOV, STEP_OP_MOV, STEP_OP_XCHG, STEP_OP_CMPXCHG, STEP_OP_STOS};
+	unsigned n_bytes = paging_rows[plan->guest->mode].entry_bytes;
+
+	if (plan->guest->mode == PAGING_PAE && rng_percent(plan->rng, 50))
+		store_halves(plan, gpa, entry);
+	else if (n_bytes == 8 && rng_percent(plan->rng, 10))
+		store_by(plan, STEP_OP_CMPXCHG_PAIR, gpa, entry, 8);
+	else
+		store_by(plan, ops[rng_below(plan->rng, 6)], gpa, entry, n_bytes);
+}
+
+void os_clear_bits(struct os_plan *plan, uint64_t gpa, uint64_t entry, uint64_t bits)
+{
+	unsigned choice = rng_below(plan->rng, 4);
+
+	if (choice == 0)
+		os_store(plan, gpa, (uint8_t)(entry & ~bits), 1);
+	else if (choice == 1 && (bits & (bits - 1)) == 0)
+		store_by(plan, STEP_OP_BTR, gpa, (uint64_t)__builtin_ctzll(bits), 4);
+	else
+		store_by(plan, STEP_OP_AND, gpa, ~bits, choice == 2 ? 1 : 4);
 }
 
 uint64_t os_entry(const struct os_plan *plan, uint64_t gpa)
@@ -95,9 +135,15 @@ void os_give_frame(struct os_plan *plan, uint64_t gfn)
 /* Make @gfn a table: clear what memory shows to be there. */
 static void clear_frame(struct os_plan *plan, uint64_t gfn)
 {
-	for (unsigned i = 0; i < 512; i++)
-		if (gen_word(plan->machine, (gfn << X86_PAGE_SHIFT) + i * 8))
-			os_store(plan, (gfn << X86_PAGE_SHIFT) + i * 8, 0, 8);
+	unsigned n_bytes = 8u << rng_below(plan->rng, 4);
+	unsigned cleared = 0;
+
+	for (unsigned i = 0; i < X86_PAGE_SIZE; i += 8) {
+		if (i < cleared || !gen_word(plan->machine, (gfn << X86_PAGE_SHIFT) + i))
+			continue;
+		cleared = i / n_bytes * n_bytes + n_bytes;
+		os_store(plan, (gfn << X86_PAGE_SHIFT) + cleared - n_bytes, 0, n_bytes);
+	}
 }
 
 static uint64_t entry_gpa(const struct os_plan *plan, uint64_t gfn, uint64_t gva, unsigned level)

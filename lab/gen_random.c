@@ -117,6 +117,8 @@ static void plan_any_access(struct random_plan *plan, uint64_t gva)
 	step->ac = rng_percent(rng, 40);
 	step->value = rng_percent(rng, 60) ? pick_entry(plan) : rng_below(rng, 2);
 	set_operand(plan, step, gva);
+	if (step->kind == STEP_STORE)
+		gen_vary_store(rng, step);
 }
 
 /* All kinds of accesses to one page, most by the supervisor, while what decides about them changes.
@@ -141,6 +143,8 @@ static void plan_probe(struct random_plan *plan)
 			step->ac = rng_percent(rng, 50);
 			step->value = rng_u64(rng);
 			set_operand(plan, step, (gva & ~0xfffull) + rng_below(rng, 4096));
+			if (step->kind == STEP_STORE)
+				gen_vary_store(rng, step);
 		}
 	}
 }
@@ -162,6 +166,8 @@ void random_edit_store(struct random_plan *plan, uint64_t gpa, uint64_t value)
 	if (gpa % X86_PAGE_SIZE + offset + n_bytes > X86_PAGE_SIZE)
 		n_bytes = entry_bytes;
 	if (rng_percent(rng, 10)) {
+		if (rng_percent(rng, 10))
+			n_bytes = 1 + rng_below(rng, STEP_BYTES_MAX);
 		random_poke(plan, gpa + offset, value >> (8 * offset), n_bytes);
 		return;
 	}
@@ -170,6 +176,7 @@ void random_edit_store(struct random_plan *plan, uint64_t gpa, uint64_t value)
 	step->ac = true;
 	step->bytes = n_bytes;
 	step->value = value >> (8 * offset);
+	gen_vary_store(rng, step);
 }
 
 void random_store(struct random_plan *plan, uint64_t gva, uint64_t entry)
@@ -193,6 +200,8 @@ void random_touch(struct random_plan *plan, uint64_t gva)
 	step->ac = rng_percent(rng, 80);
 	step->value = rng_u64(rng);
 	set_operand(plan, step, (gva & ~0xfffull) + rng_below(rng, 4096));
+	if (step->kind == STEP_STORE)
+		gen_vary_store(rng, step);
 }
 
 static void plan_edit(struct random_plan *plan)
@@ -344,15 +353,36 @@ static void follow_luck(struct random_plan *plan)
 	guest->luck = 128;
 }
 
+/* Somebody begins or ceases to be told of stores into a table, or into anything. */
+static void plan_track(struct random_plan *plan)
+{
+	struct rng *rng = plan->rng;
+	bool begins = rng_percent(rng, 55);
+	struct step *step = queue_add(plan->queue, begins ? STEP_TRACK : STEP_UNTRACK, plan->vcpu);
+
+	step->value = rng_below(rng, TRACK_WATCHES);
+	if (!begins)
+		return;
+	step->type = rng_below(rng, 2 * N_TRACK_MANNERS);
+	step->gpa = (rng_percent(rng, 60) ? entry_table(rng, &plan->style, 1 + rng_below(rng, 4))
+					  : entry_gfn(rng))
+		    << X86_PAGE_SHIFT;
+	if (rng_percent(rng, 10))
+		step->gpa = (0xc00ull + rng_below(rng, 4)) << X86_PAGE_SHIFT;
+}
+
 static void plan_rare(struct random_plan *plan)
 {
-	static const char *const policies[] = {"", "cache=off", "large=off", "emulate=off",
-		"prefetch=8", "replace=fifo", "oos=off", "oos=leaf"};
+	static const char *const policies[] = {"", "cache=off", "large=off", "prefetch=8",
+		"replace=fifo", "oos=off", "oos=leaf", "write=auto", "write=unsync",
+		"write=emulate", "write=zap"};
 	struct rng *rng = plan->rng;
 	struct step *step;
 
 	if (rng_percent(rng, 4))
 		plan_flood(plan);
+	if (rng_percent(rng, 25))
+		plan_track(plan);
 	switch (rng_below(rng, 4)) {
 	case 0:
 		step = queue_add(plan->queue, STEP_UNSHADOW, plan->vcpu);
@@ -370,7 +400,7 @@ static void plan_rare(struct random_plan *plan)
 		if (rng_percent(rng, 80))
 			break;
 		step = queue_add(plan->queue, STEP_POLICY, plan->vcpu);
-		snprintf(step->policy, sizeof(step->policy), "%s", policies[rng_below(rng, 8)]);
+		snprintf(step->policy, sizeof(step->policy), "%s", policies[rng_below(rng, 11)]);
 		break;
 	}
 }

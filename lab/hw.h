@@ -35,6 +35,7 @@ struct hw {
 };
 
 struct hw_access {
+	unsigned part; /* 1: of the second page of an access to two */
 	uint64_t gva;
 	enum umbra_access kind;
 	bool supervisor; /* by privilege level, or implicitly */

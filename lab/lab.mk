@@ -3,15 +3,20 @@
 
 -include lab/oracle.mk lab/enum.mk
 
-LAB_SRCS := $(addprefix lab/, access.c check.c check_regs.c config.c fail.c gen.c gen_alias.c gen_entry.c gen_os.c \
-	gen_os_kernel.c gen_os_process.c gen_os_tables.c gen_random.c gen_regs.c gen_tables.c history.c host.c hw.c legal.c legal_search.c machine.c memory.c misses.c oracle.c paging.c \
-	queue.c report.c run.c sabotage.c shrink.c stale.c step.c suite.c tlb.c trace.c main.c)
+LAB_SRCS := $(addprefix lab/, access.c check.c check_regs.c config.c emulate.c fail.c flooding.c flooding_search.c flooding_world.c gen.c gen_alias.c gen_entry.c gen_os.c \
+	gen_os_kernel.c gen_os_process.c gen_os_tables.c gen_random.c gen_regs.c gen_store.c gen_tables.c history.c host.c hw.c insn.c insn_make.c legal.c legal_search.c machine.c memory.c misses.c oracle.c paging.c \
+	queue.c report.c run.c sabotage.c shrink.c stale.c step.c store.c suite.c tlb.c trace.c track.c main.c)
 
 LAB_CFLAGS := -std=gnu11 -g -DUMBRA_DEBUG=1
 LAB_SAN    := -O1 -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
 
-LAB_SAN_OBJS  := $(LAB_SRCS:lab/%.c=$(B)/lab/san/%.o) $(MMU_SRCS:mmu/src/%.c=$(B)/lab/san/mmu/%.o)
-LAB_FAST_OBJS := $(LAB_SRCS:lab/%.c=$(B)/lab/fast/%.o) $(MMU_SRCS:mmu/src/%.c=$(B)/lab/fast/mmu/%.o)
+# The host decodes the guest's stores.
+LAB_X86_SRCS := x86/decode.c x86/execute.c x86/operand.c
+
+LAB_SAN_OBJS  := $(LAB_SRCS:lab/%.c=$(B)/lab/san/%.o) $(MMU_SRCS:mmu/src/%.c=$(B)/lab/san/mmu/%.o) \
+	$(LAB_X86_SRCS:x86/%.c=$(B)/lab/san/x86/%.o)
+LAB_FAST_OBJS := $(LAB_SRCS:lab/%.c=$(B)/lab/fast/%.o) $(MMU_SRCS:mmu/src/%.c=$(B)/lab/fast/mmu/%.o) \
+	$(LAB_X86_SRCS:x86/%.c=$(B)/lab/fast/x86/%.o)
 
 $(B)/lab/san/mmu/%.o: mmu/src/%.c | $(B)/.deps
 	@mkdir -p $(@D)
@@ -19,6 +24,12 @@ $(B)/lab/san/mmu/%.o: mmu/src/%.c | $(B)/.deps
 $(B)/lab/fast/mmu/%.o: mmu/src/%.c | $(B)/.deps
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) -O2 $(LAB_CFLAGS) -fno-strict-aliasing $(WARN) -MMD -c -o $@ $<
+$(B)/lab/san/x86/%.o: x86/%.c | $(B)/.deps
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(LAB_SAN) $(LAB_CFLAGS) $(WARN) -MMD -c -o $@ $<
+$(B)/lab/fast/x86/%.o: x86/%.c | $(B)/.deps
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) -O2 $(LAB_CFLAGS) $(WARN) -MMD -c -o $@ $<
 $(B)/lab/san/%.o: lab/%.c | $(B)/.deps
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) $(LAB_SAN) $(LAB_CFLAGS) -fno-strict-aliasing $(WARN) -MMD -c -o $@ $<
@@ -37,8 +48,8 @@ ALL   += $(B)/lab/umbra-lab
 TESTS += test-lab
 .PHONY: test-lab soak-lab
 
-# Traces of fixed bugs first; then the lab against a damaged machine; then what tags are
-# worth; then all guests and policies.
+# Traces of fixed bugs first; then the lab against a damaged machine; then what tags are worth, and
+# which written tables are given up; then all guests and policies.
 LAB_TRACES := $(sort $(wildcard tests/regress/*.trace))
 
 test-lab: $(B)/lab/umbra-lab

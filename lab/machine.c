@@ -3,6 +3,7 @@
 #include "lab/machine.h"
 
 #include "lab/access.h"
+#include "lab/emulate.h"
 #include "lab/host.h"
 #include "lab/sabotage.h"
 #include "x86/x86.h"
@@ -229,16 +230,24 @@ static void step_invlpg(struct machine *machine, struct machine_vcpu *vcpu, cons
 		check_invlpg(&machine->check, step->vcpu, linear);
 }
 
-static void step_poke(struct machine *machine, struct machine_vcpu *vcpu, const struct step *step)
+static void step_poke(struct machine *machine, const struct step *step)
+{
+	uint8_t bytes[STEP_BYTES_MAX];
+
+	step_operand(step, bytes);
+	emulate_write(machine, step->vcpu, step->gpa, bytes, step->bytes);
+}
+
+/* Only memory that somebody tracks, or that is none, cannot be given up. */
+static void step_unshadow(
+	struct machine *machine, struct machine_vcpu *vcpu, const struct step *step)
 {
 	const struct memory_range *range = memory_range_of(step->gpa);
-	bool expected = range && range->kind == MEMORY_RAM;
+	bool expected = range && range->kind == MEMORY_RAM && !track_has(machine, step->gpa);
 
-	if (umbra_guest_write(vcpu->umbra, step->gpa, &step->value, step->bytes) != expected)
-		lab_fail(machine->fail, "umbra_guest_write %s gpa 0x%" PRIx64,
+	if (umbra_unshadow(vcpu->umbra, step->gpa) != expected)
+		lab_fail(machine->fail, "umbra_unshadow %s gpa 0x%" PRIx64,
 			expected ? "refuses" : "takes", step->gpa);
-	if (expected)
-		check_wrote(&machine->check, step->gpa, &step->value, step->bytes);
 }
 
 static void step_policy(struct machine *machine, const struct step *step)
@@ -265,16 +274,20 @@ static void do_event(struct machine *machine, struct machine_vcpu *vcpu, const s
 		step_invlpg(machine, vcpu, step);
 		break;
 	case STEP_POKE:
-		step_poke(machine, vcpu, step);
+		step_poke(machine, step);
 		break;
 	case STEP_UNSHADOW:
-		umbra_unshadow(vcpu->umbra, step->gpa);
+		step_unshadow(machine, vcpu, step);
 		break;
 	case STEP_POLICY:
 		step_policy(machine, step);
 		break;
 	case STEP_INVPCID:
 		step_invpcid(machine, vcpu, step);
+		break;
+	case STEP_TRACK:
+	case STEP_UNTRACK:
+		track_step(machine, step);
 		break;
 	case STEP_LOAD:
 	case STEP_STORE:
@@ -294,6 +307,7 @@ void machine_step(struct machine *machine, const struct step *step)
 	uint64_t linear;
 
 	machine->rng = rng_seed(step->nonce);
+	machine->host_rng = rng_seed(step->nonce ^ 0x7ac4);
 	machine->calling = step->vcpu;
 	if (vcpu->kicked)
 		machine_enter(machine, vcpu);

@@ -20,6 +20,7 @@
 #include "lab/paging.h"
 #include "lab/rng.h"
 #include "lab/step.h"
+#include "lab/track.h"
 #include "umbra/umbra.h"
 
 /* Physical address width of the lab's processor itself; the guest's is the run's. */
@@ -47,6 +48,9 @@ struct machine_counts {
 	uint64_t in_mode[PAGING_COUNT]; /* checked accesses, by the guest's mode */
 	uint64_t exits;                 /* page faults of the hardware */
 	uint64_t emulated;
+	uint64_t exchanged; /* of these, by umbra_guest_exchange() */
+	uint64_t told;      /* of stores to tracked frames */
+	uint64_t dropped;
 	uint64_t unshadowed;
 	uint64_t flushes;
 	uint64_t misses; /* of TLBs, by accesses */
@@ -78,7 +82,9 @@ struct machine {
 	void *vm_meta;
 	struct machine_vcpu vcpus[LAB_MAX_VCPUS];
 	struct check check;
-	struct rng rng; /* reseeded by every step */
+	struct track track;
+	struct rng rng;      /* reseeded by every step */
+	struct rng host_rng; /* also: of the host's choices in its part of a store */
 	struct machine_counts counts;
 	struct machine_result last;
 };

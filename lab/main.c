@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The umbra-lab command: options, the kinds of work, and what is printed. */
 #include "lab/config.h"
+#include "lab/flooding.h"
 #include "lab/misses.h"
 #include "lab/report.h"
 #include "lab/run.h"
@@ -25,6 +26,7 @@ struct options {
 	bool record;
 	bool self_test;
 	bool tlb_misses;
+	bool flooding;
 	bool steps_given;
 	bool verbose;
 };
@@ -47,6 +49,8 @@ static void help(void)
 	     "  --tlb-misses       TLB misses with and without tags, with and without flushes that "
 	     "nothing\n"
 	     "                     needs; there must be less\n"
+	     "  --flooding         tables that are written: which are given up, and how often at "
+	     "worst\n"
 	     "  --verbose          tell of each step of a replayed trace what came of it\n"
 	     "  --help             this text\n\n"
 	     "A run is described by these words; each is also an option (--steps 90):\n");
@@ -112,6 +116,7 @@ static bool parse_flag(struct options *options, const char *option)
 		{"--verbose", &options->verbose},
 		{"--self-test", &options->self_test},
 		{"--tlb-misses", &options->tlb_misses},
+		{"--flooding", &options->flooding},
 	};
 
 	for (size_t i = 0; i < sizeof(flags) / sizeof(flags[0]); i++) {
@@ -318,6 +323,9 @@ int main(int argc, char **argv)
 		return self_test(&options);
 	} else if (options.tlb_misses) {
 		status = misses_print(&report);
+	} else if (options.flooding) {
+		status =
+			flooding_print(&report, options.guests > 1 ? (unsigned)options.guests : 25);
 	} else if (options.replay && strchr(options.replay, '=')) {
 		if (!lab_config_parse(&options.config, options.replay, why, sizeof(why)))
 			usage_error(why);

@@ -113,6 +113,9 @@ void report_end(const struct report *report)
 		counts->in_mode[PAGING_UNPAGED], counts->in_mode[PAGING_2LEVEL],
 		counts->in_mode[PAGING_PAE], counts->in_mode[PAGING_4LEVEL],
 		counts->in_mode[PAGING_5LEVEL], counts->refused);
+	printf("  host: %" PRIu64 " stores exchanged, %" PRIu64 " told to who tracks, %" PRIu64
+	       " dropped\n",
+		counts->exchanged, counts->told, counts->dropped);
 	printf("  machine: %" PRIu64 " page-fault exits, %" PRIu64 " flushes, %" PRIu64
 	       " TLB misses, %" PRIu64 " given up, %" PRIu64 " audits, %" PRIu64 " undecided\n",
 		counts->exits, counts->flushes, counts->misses, counts->unshadowed, counts->audits,

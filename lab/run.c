@@ -18,6 +18,8 @@ struct run {
 	struct lab_fail fail;
 	struct gen *gen; /* NULL: steps come from @trace */
 	const struct trace *trace;
+	void (*scene)(struct machine *machine, void *context); /* not NULL: or from that */
+	void *context;
 	struct trace *record;
 	FILE *log;
 	struct step step;
@@ -26,7 +28,9 @@ struct run {
 
 static bool next_step(struct run *run)
 {
-	if (run->gen) {
+	if (run->scene) {
+		return false;
+	} else if (run->gen) {
 		if (run->done == run->machine.config.steps)
 			return false;
 		gen_next(run->gen, &run->machine, &run->step);
@@ -65,6 +69,8 @@ static void do_steps(struct run *run)
 {
 	struct machine_counts before;
 
+	if (run->scene)
+		run->scene(&run->machine, run->context);
 	while (next_step(run)) {
 		if (run->record)
 			trace_add(run->record, &run->step);
@@ -133,5 +139,17 @@ void run_trace(const struct trace *trace, FILE *log, struct run_result *result)
 	run->trace = trace;
 	run->log = log;
 	drive(run, &trace->config, result);
+	free(run);
+}
+
+void run_scene(const struct lab_config *config,
+	void (*scene)(struct machine *machine, void *context), void *context,
+	struct run_result *result)
+{
+	struct run *run = new_run();
+
+	run->scene = scene;
+	run->context = context;
+	drive(run, config, result);
 	free(run);
 }

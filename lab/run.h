@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A run: a machine, and steps from a guest or from a trace, until the end or the first failure.
+ * A run: a machine, and steps from a guest, a trace or a scene, until the end or the first failure.
  */
 #ifndef LAB_RUN_H
 #define LAB_RUN_H
@@ -44,5 +44,10 @@ void run_guest(const struct lab_config *config, struct trace *record, struct run
 
 /* Run the steps of @trace. With @log (or NULL) tell there of each step what came of it. */
 void run_trace(const struct trace *trace, FILE *log, struct run_result *result);
+
+/* Let @scene do what it likes with a machine of @config; @context is its own. */
+void run_scene(const struct lab_config *config,
+	void (*scene)(struct machine *machine, void *context), void *context,
+	struct run_result *result);
 
 #endif

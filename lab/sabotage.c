@@ -31,6 +31,20 @@ void sabotage_cpu(const struct machine *machine, struct hw *hw)
 	hw->tlb.keeps_dirty = kind == LAB_SABOTAGE_KEEP_DIRTY;
 }
 
+void sabotage_stored(struct machine *machine, uint64_t gpa, uint64_t n_bytes)
+{
+	unsigned index = gpa % X86_PAGE_SIZE / 8;
+
+	if (machine->config.sabotage != LAB_SABOTAGE_NEIGHBOUR || n_bytes >= 8 || index == 511)
+		return;
+	for (unsigned page = 0; page < machine->memory.table_pages; page++) {
+		uint64_t *entry = (uint64_t *)(void *)machine->memory.tables + page * 512 + index;
+
+		if ((entry[0] & X86_PTE_P) && (entry[1] & X86_PTE_P))
+			entry[1] = (entry[1] & ~X86_PTE_FRAME) | (entry[0] & X86_PTE_FRAME);
+	}
+}
+
 void sabotage_step(struct machine *machine)
 {
 	uint64_t *entry;

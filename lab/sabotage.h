@@ -14,4 +14,7 @@ void sabotage_cpu(const struct machine *machine, struct hw *hw);
 /* By chance do what the run's configuration asks for; nothing without sabotage. */
 void sabotage_step(struct machine *machine);
 
+/* The same after the host's store of @n_bytes at @gpa. */
+void sabotage_stored(struct machine *machine, uint64_t gpa, uint64_t n_bytes);
+
 #endif

@@ -9,6 +9,7 @@
 
 enum field {
 	FIELD_NONCE,
+	FIELD_OP,
 	FIELD_GVA,
 	FIELD_GPA,
 	FIELD_BYTES,
@@ -25,27 +26,34 @@ enum field {
 	N_FIELDS,
 };
 
+static const char *const op_names[N_STEP_OPS] = {"mov", "xchg", "and", "or", "xor", "add", "sub",
+	"inc", "dec", "not", "neg", "bts", "btr", "btc", "xadd", "cmpxchg", "cmpxchg-pair", "setcc",
+	"push", "stos"};
+
 struct field_row {
 	const char *name;
-	size_t offset_bytes; /* of a uint64_t in struct step */
-	bool zero_unsaid;    /* left out of the text when it is zero */
+	size_t offset_bytes;      /* of a uint64_t in struct step */
+	bool zero_unsaid;         /* left out of the text when it is zero */
+	const char *const *names; /* of the values; NULL: they are numbers */
+	unsigned n_names;
 };
 
 static const struct field_row field_rows[N_FIELDS] = {
-	[FIELD_NONCE] = {"n", offsetof(struct step, nonce), false},
-	[FIELD_GVA] = {"gva", offsetof(struct step, gva), false},
-	[FIELD_GPA] = {"gpa", offsetof(struct step, gpa), false},
-	[FIELD_BYTES] = {"bytes", offsetof(struct step, bytes), false},
-	[FIELD_VALUE] = {"value", offsetof(struct step, value), false},
-	[FIELD_CPL] = {"cpl", offsetof(struct step, cpl), true},
-	[FIELD_IMPLICIT] = {"implicit", offsetof(struct step, implicit), true},
-	[FIELD_AC] = {"ac", offsetof(struct step, ac), true},
-	[FIELD_CR0] = {"cr0", offsetof(struct step, cr0), false},
-	[FIELD_CR3] = {"cr3", offsetof(struct step, cr3), false},
-	[FIELD_CR4] = {"cr4", offsetof(struct step, cr4), false},
-	[FIELD_EFER] = {"efer", offsetof(struct step, efer), false},
-	[FIELD_TYPE] = {"type", offsetof(struct step, type), false},
-	[FIELD_PCID] = {"pcid", offsetof(struct step, pcid), false},
+	[FIELD_NONCE] = {"n", offsetof(struct step, nonce), false, NULL, 0},
+	[FIELD_OP] = {"op", offsetof(struct step, op), true, op_names, N_STEP_OPS},
+	[FIELD_GVA] = {"gva", offsetof(struct step, gva), false, NULL, 0},
+	[FIELD_GPA] = {"gpa", offsetof(struct step, gpa), false, NULL, 0},
+	[FIELD_BYTES] = {"bytes", offsetof(struct step, bytes), false, NULL, 0},
+	[FIELD_VALUE] = {"value", offsetof(struct step, value), false, NULL, 0},
+	[FIELD_CPL] = {"cpl", offsetof(struct step, cpl), true, NULL, 0},
+	[FIELD_IMPLICIT] = {"implicit", offsetof(struct step, implicit), true, NULL, 0},
+	[FIELD_AC] = {"ac", offsetof(struct step, ac), true, NULL, 0},
+	[FIELD_CR0] = {"cr0", offsetof(struct step, cr0), false, NULL, 0},
+	[FIELD_CR3] = {"cr3", offsetof(struct step, cr3), false, NULL, 0},
+	[FIELD_CR4] = {"cr4", offsetof(struct step, cr4), false, NULL, 0},
+	[FIELD_EFER] = {"efer", offsetof(struct step, efer), false, NULL, 0},
+	[FIELD_TYPE] = {"type", offsetof(struct step, type), true, NULL, 0},
+	[FIELD_PCID] = {"pcid", offsetof(struct step, pcid), false, NULL, 0},
 };
 
 #define BIT(field)    (1u << (field))
@@ -58,7 +66,9 @@ struct kind_row {
 
 static const struct kind_row kinds[] = {
 	[STEP_LOAD] = {"load", ACCESS_FIELDS | BIT(FIELD_BYTES)},
-	[STEP_STORE] = {"store", ACCESS_FIELDS | BIT(FIELD_BYTES) | BIT(FIELD_VALUE)},
+	[STEP_STORE] = {"store",
+		ACCESS_FIELDS | BIT(FIELD_OP) | BIT(FIELD_BYTES) | BIT(FIELD_VALUE) |
+			BIT(FIELD_TYPE)},
 	[STEP_FETCH] = {"fetch", ACCESS_FIELDS},
 	[STEP_SPECULATE] = {"speculate", BIT(FIELD_GVA)},
 	[STEP_CR3] = {"cr3", BIT(FIELD_VALUE)},
@@ -70,6 +80,8 @@ static const struct kind_row kinds[] = {
 	[STEP_INVPCID] = {"invpcid", BIT(FIELD_TYPE) | BIT(FIELD_PCID) | BIT(FIELD_GVA)},
 	[STEP_PKRU] = {"pkru", BIT(FIELD_VALUE)},
 	[STEP_PKRS] = {"pkrs", BIT(FIELD_VALUE)},
+	[STEP_TRACK] = {"track", BIT(FIELD_GPA) | BIT(FIELD_VALUE) | BIT(FIELD_TYPE)},
+	[STEP_UNTRACK] = {"untrack", BIT(FIELD_VALUE)},
 };
 
 #define N_KINDS (sizeof(kinds) / sizeof(kinds[0]))
@@ -91,18 +103,36 @@ void step_print(const struct step *step, char *text)
 
 		if (!(fields & BIT(i)) || (field_rows[i].zero_unsaid && value == 0))
 			continue;
-		used += (size_t)snprintf(text + used, STEP_TEXT_BYTES - used, " %s=0x%" PRIx64,
-			field_rows[i].name, value);
+		if (field_rows[i].names)
+			used += (size_t)snprintf(text + used, STEP_TEXT_BYTES - used, " %s=%s",
+				field_rows[i].name, field_rows[i].names[value]);
+		else
+			used += (size_t)snprintf(text + used, STEP_TEXT_BYTES - used,
+				" %s=0x%" PRIx64, field_rows[i].name, value);
 	}
 	if (step->kind == STEP_POLICY)
 		snprintf(text + used, STEP_TEXT_BYTES - used, " text=%s", step->policy);
+}
+
+/* The number or name @text as a value of @row; false if it is none. */
+static bool parse_value(const struct field_row *row, const char *text, uint64_t *value)
+{
+	char *end;
+
+	for (unsigned i = 0; i < row->n_names; i++) {
+		if (strcmp(row->names[i], text) == 0) {
+			*value = i;
+			return true;
+		}
+	}
+	*value = strtoull(text, &end, 0);
+	return !row->names && end != text && *end == '\0';
 }
 
 static bool parse_field(struct step *step, const char *word, const char **why)
 {
 	const char *equals = strchr(word, '=');
 	size_t length = equals ? (size_t)(equals - word) : 0;
-	char *end;
 
 	if (step->kind == STEP_POLICY && length == 4 && strncmp(word, "text", 4) == 0) {
 		snprintf(step->policy, sizeof(step->policy), "%s", equals + 1);
@@ -115,27 +145,61 @@ static bool parse_field(struct step *step, const char *word, const char **why)
 			continue;
 		if (!((kinds[step->kind].fields | BIT(FIELD_NONCE)) & BIT(i)))
 			break;
-		*field_at(step, i) = strtoull(equals + 1, &end, 0);
-		if (end != equals + 1 && *end == '\0')
+		if (parse_value(&field_rows[i], equals + 1, field_at(step, i)))
 			return true;
-		*why = "a field's value is no number";
+		*why = "a field's value is none that it can have";
 		return false;
 	}
 	*why = "a word is no field of this kind of step";
 	return false;
 }
 
+bool step_has_size(enum step_op op, uint64_t n_bytes)
+{
+	bool plain = n_bytes == 1 || n_bytes == 2 || n_bytes == 4 || n_bytes == 8;
+
+	switch (op) {
+	case STEP_OP_MOV:
+		return n_bytes >= 1 && n_bytes <= STEP_BYTES_MAX;
+	case STEP_OP_BTS:
+	case STEP_OP_BTR:
+	case STEP_OP_BTC:
+	case STEP_OP_PUSH:
+		return plain && n_bytes > 1;
+	case STEP_OP_CMPXCHG_PAIR:
+		return n_bytes == 8 || n_bytes == 16;
+	case STEP_OP_SETCC:
+		return n_bytes == 1;
+	default:
+		return plain;
+	}
+}
+
+void step_operand(const struct step *step, uint8_t *bytes)
+{
+	for (uint64_t at = 0; at < step->bytes; at += 8) {
+		uint64_t word = step->value ? step->value + at / 8 * 4096 : 0;
+
+		memcpy(bytes + at, &word, step->bytes - at < 8 ? step->bytes - at : 8);
+	}
+}
+
 static bool check_ranges(const struct step *step, const char **why)
 {
 	bool sized = kinds[step->kind].fields & BIT(FIELD_BYTES);
-	uint64_t start = step->kind == STEP_POKE ? step->gpa : step->gva;
+	bool store = step->kind == STEP_STORE || step->kind == STEP_POKE;
+	bool crosses = step->gva % 4096 + step->bytes > 4096;
 
-	if (sized && (step->bytes < 1 || step->bytes > 8)) {
-		*why = "bytes must be 1 to 8";
+	if (sized && (step->bytes < 1 || step->bytes > (store ? STEP_BYTES_MAX : 8))) {
+		*why = store ? "bytes must be 1 to 64" : "bytes must be 1 to 8";
 		return false;
 	}
-	if (sized && start % 4096 + step->bytes > 4096) {
+	if (sized && crosses && (step->kind == STEP_LOAD || step->implicit)) {
 		*why = "the access crosses a page";
+		return false;
+	}
+	if (!step_has_size((enum step_op)step->op, step->bytes) && step->kind == STEP_STORE) {
+		*why = "the instruction has no operand of such a size";
 		return false;
 	}
 	if (step->cpl > 3) {

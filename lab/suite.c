@@ -24,7 +24,7 @@ static const char *const single_rows[] = {
 	LONG "guest=random mode=unpaged pool=64 maxphyaddr=36 policy=prefetch=0",
 	/* Several vCPUs, which share tables in different modes. */
 	LONG "guest=random vcpus=2 pool=64 policy=",
-	LONG "guest=random vcpus=2 pool=128 policy=oos=off,emulate=off",
+	LONG "guest=random vcpus=2 pool=128 policy=oos=off,write=zap",
 	LONG "guest=random vcpus=2 mode=2level pool=128 policy=oos=leaf",
 	LONG "guest=random vcpus=2 mode=pae pool=64 policy=sticky=1000",
 	LONG "guest=random vcpus=3 mode=mixed pool=128 policy=prefetch=8",
@@ -45,10 +45,11 @@ static const char *const policies[] = {
 	/* Each optimisation by itself against the default. */
 	"cache=off",
 	"large=off",
-	"emulate=off",
+	"write=unsync",
+	"write=emulate",
+	"write=zap",
 	"oos=off",
 	"oos=leaf",
-	"oos=all",
 	"snapshot=off",
 	"elide=off",
 	"sticky=0",
@@ -59,12 +60,13 @@ static const char *const policies[] = {
 	"replace=fifo",
 	/* Some together; everything off, and everything at its most. */
 	"oos=leaf,snapshot=off",
-	"oos=leaf,sticky=1000,prefetch=512",
-	"oos=all,sticky=0,prefetch=0,elide=off",
-	"oos=all,snapshot=off,sticky=1000,prefetch=512,large=off",
-	"cache=off,large=off,emulate=off,oos=off,prefetch=0,elide=off",
-	"large=off,emulate=off,oos=off,prefetch=0,replace=fifo",
-	"oos=all,sticky=1000,prefetch=512",
+	"oos=leaf,sticky=0,prefetch=512",
+	"write=unsync,oos=leaf,sticky=1000,prefetch=512",
+	"write=unsync,sticky=0,prefetch=0,elide=off",
+	"write=unsync,snapshot=off,sticky=1000,prefetch=512,large=off",
+	"cache=off,large=off,write=zap,oos=off,prefetch=0,elide=off",
+	"large=off,write=emulate,prefetch=0,replace=fifo",
+	"write=unsync,sticky=1000,prefetch=512",
 };
 
 static const char *const guests[] = {
@@ -121,7 +123,7 @@ bool suite_row(unsigned index, uint64_t round, char *text)
 	}
 	if (n >= COUNT(policies) * COUNT(guests))
 		return false;
-	snprintf(text, LAB_CONFIG_BYTES, "steps=9000 audit=50 %s %s %s policy=%s", host,
+	snprintf(text, LAB_CONFIG_BYTES, "steps=8000 audit=50 %s %s %s policy=%s", host,
 		machines[(n + round) % COUNT(machines)], guests[n % COUNT(guests)],
 		policies[n / COUNT(guests)]);
 	return true;

@@ -4,6 +4,7 @@
  * measured.
  */
 #include "tools/bench.h"
+
 #include "tools/bytes.h"
 #include "tools/commands.h"
 
@@ -22,9 +23,7 @@ struct bench {
 	const char *against_path;
 	unsigned n_repeat;
 
-	char *guest_ops; /* without BENCH_BOOT_OP; NULL: all */
-	bool only_boot;
-	bool with_boot;
+	struct bench_ops chosen;
 	FILE *json;
 };
 
@@ -33,14 +32,20 @@ static const struct option_row bench_options[] = {
 		.kind = OPTION_TEXT,
 		.offset = offsetof(struct bench, ops),
 		.argument = "A,B,...",
-		.help = "operations (default all): boot, and those of mmubench in the guest\n"
-			"(umbra run --paging none -- mmubench --list)"},
+		.help = "operations (default all): boot; those of mmubench in the guest\n"
+			"(umbra run --paging none -- mmubench --list); and clear_bit_pte,\n"
+			"highpte_scan, busy_table, idle_table, flapping_table, for which a guest\n"
+			"without a kernel is booted: in PAE and 4-level paging, or in one of them\n"
+			"(highpte_scan_pae, highpte_scan_4level)"},
 	{.name = "rows",
 		.kind = OPTION_TEXT,
 		.offset = offsetof(struct bench, rows),
 		.argument = "A,B,...",
 		.help = "rows (default none,npt,shadow); shadow:K=V+K=V, as often as you like, is\n"
-			"shadow with these keys added to --policy"},
+			"shadow with these keys added to --policy. \"to best\" is then the cost "
+			"in\n"
+			"the first shadow row by that in the best of the others. For example\n"
+			"none,shadow,shadow:write=unsync,shadow:write=emulate,shadow:write=zap"},
 	{.name = "repeat",
 		.kind = OPTION_NUMBER,
 		.offset = offsetof(struct bench, n_repeat),
@@ -82,58 +87,43 @@ static void print_help(const struct option_table *tables)
 	     "where there is none); the other rows are measured all the same.");
 }
 
-/* BENCH_BOOT_OP is ours, the rest the guest's. */
-static void choose_ops(struct bench *bench)
-{
-	struct bytes others = {0};
-	const char *at = bench->ops;
-
-	bench->with_boot = !at;
-	while (at && *at) {
-		size_t n_bytes = strcspn(at, ",");
-
-		if (n_bytes == strlen(BENCH_BOOT_OP) && memcmp(at, BENCH_BOOT_OP, n_bytes) == 0) {
-			bench->with_boot = true;
-		} else if (n_bytes > 0) {
-			bytes_add_text(&others, bytes_count(&others) ? "," : "");
-			bytes_add(&others, at, n_bytes);
-		}
-		at += n_bytes;
-		at += *at == ',';
-	}
-	if (bytes_count(&others) > 0) {
-		bytes_add(&others, "", 1);
-		bench->guest_ops = copy_text(bytes_front(&others));
-	}
-	bench->only_boot = bench->ops && !bench->guest_ops;
-	bytes_free(&others);
-}
-
-/* Boots the row as often as asked for; ends at the first boot that fails. */
-static int measure_row(struct bench *bench, struct bench_results *results, size_t number)
+/* One boot, of Linux or of the guest without a kernel. */
+static int measure_boot(
+	struct bench *bench, struct bench_results *results, size_t number, unsigned n_boot)
 {
 	const struct bench_row *row = &results->rows.row[number];
+	const char *what = n_boot % 2 ? "-bare" : "";
+	char *label = bench->n_repeat == 1 ? make_text("%s%s", row->name, what)
+					   : make_text("%s%s %u/%u", row->name, what,
+						     n_boot / 2 + 1, bench->n_repeat);
+	char *log =
+		bench->config.log ? make_text("%s.%s%s", bench->config.log, row->name, what) : NULL;
 	struct machine_config config = bench->config;
-	char *log = config.log ? make_text("%s.%s", config.log, row->name) : NULL;
-	int code = EXIT_OK;
+	struct bench_boot boot = {&config, number, &bench->chosen, n_boot % 2, label};
+	int code;
 
 	config.paging = row->paging;
 	config.policy = row->policy;
 	config.marks = row->paging != PAGING_NONE;
 	config.log = log;
-	for (unsigned i = 0; i < bench->n_repeat && code == EXIT_OK; i++) {
-		char *label = bench->n_repeat == 1
-				      ? copy_text(row->name)
-				      : make_text("%s %u/%u", row->name, i + 1, bench->n_repeat);
-		struct bench_boot boot = {&config, number, bench->guest_ops, bench->only_boot,
-			bench->with_boot, label};
-
-		code = bench_boot(results, &boot);
-		if (code != EXIT_OK)
-			say_error("row %s failed (code %d)", label, code);
-		free(label);
-	}
+	code = bench_boot(results, &boot);
+	if (code != EXIT_OK)
+		say_error("row %s failed (code %d)", label, code);
 	free(log);
+	free(label);
+	return code;
+}
+
+/* Boots the row as often as asked for; ends at the first boot that fails. */
+static int measure_row(struct bench *bench, struct bench_results *results, size_t number)
+{
+	const struct bench_ops *ops = &bench->chosen;
+	bool guests[2] = {ops->boot || ops->all || ops->mmubench, ops->bare != NULL};
+	int code = EXIT_OK;
+
+	for (unsigned i = 0; i < 2 * bench->n_repeat && code == EXIT_OK; i++)
+		if (guests[i % 2])
+			code = measure_boot(bench, results, number, i);
 	return code;
 }
 
@@ -165,7 +155,7 @@ static int check_and_measure(struct bench *bench)
 
 	if (code == EXIT_OK)
 		code = bench_rows_parse(&results.rows, bench->rows, bench->config.policy);
-	choose_ops(bench);
+	bench_ops_parse(&bench->chosen, bench->ops);
 	if (code == EXIT_OK && bench->json_path) {
 		bench->json = fopen(bench->json_path, "we");
 		if (!bench->json) {
@@ -181,7 +171,7 @@ static int check_and_measure(struct bench *bench)
 	if (bench->json)
 		fclose(bench->json);
 	bench_free(&results);
-	free(bench->guest_ops);
+	bench_ops_free(&bench->chosen);
 	return code;
 }
 

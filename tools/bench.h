@@ -52,13 +52,24 @@ struct bench_results {
 /* The operation that this side adds: from switching on to the guest's first command. */
 #define BENCH_BOOT_OP "boot"
 
+/* What is measured, and by whom. */
+struct bench_ops {
+	bool boot;      /* BENCH_BOOT_OP */
+	bool all;       /* whatever mmubench has */
+	char *mmubench; /* else of mmubench's: "a,b"; NULL: none */
+	char *bare;     /* of those of the guest without a kernel: "a,b"; NULL: none */
+};
+
+/* @text as with --ops, NULL: all. bench_ops_free() is owed. */
+void bench_ops_parse(struct bench_ops *ops, const char *text);
+void bench_ops_free(struct bench_ops *ops);
+
 /* What one boot is to measure. */
 struct bench_boot {
 	const struct machine_config *config; /* of the row */
 	size_t row;
-	const char *ops; /* for mmubench, "a,b"; NULL: all it has */
-	bool only_boot;  /* do not run mmubench at all */
-	bool with_boot;
+	const struct bench_ops *ops;
+	bool bare;         /* boot the guest without a kernel, for its operations; else Linux */
 	const char *label; /* for progress: "shadow", "shadow 2/3" */
 };
 
@@ -94,6 +105,13 @@ void bench_free(struct bench_results *results);
 
 /* Value / value in row none of the same operation; 0 if there is none. */
 double bench_ratio(const struct bench_results *results, const struct bench_cell *cell);
+
+/* The first row with shadow paging: the one that others are compared with. rows.n: there is none.
+ */
+size_t bench_shadow_row(const struct bench_rows *rows);
+/* Value of @op there / the best value of the other rows with shadow paging, in *@best; 0 if one of
+ * them is missing. */
+double bench_to_best(const struct bench_results *results, const char *op, size_t *best);
 
 /* Use the results in file @path, from another run's bench_write(), for bench_against().
  * Returns EXIT_OK, or EXIT_NO_FILE or EXIT_BAD_FILE after saying why. */

@@ -65,11 +65,15 @@ static void print_kinds(FILE *to, const struct bench_cell *cell)
 /* The row whose exits are shown by kind: the first with shadow paging, else the last. */
 static size_t kinds_row(const struct bench_rows *rows)
 {
-	size_t i = 0;
+	size_t i = bench_shadow_row(rows);
 
-	while (i + 1 < rows->n && rows->row[i].paging != PAGING_SHADOW)
-		i++;
-	return i;
+	return i < rows->n ? i : rows->n - 1;
+}
+
+/* Are there policies to choose the best of? */
+static bool has_policies(const struct bench_rows *rows)
+{
+	return bench_shadow_row(rows) + 1 < rows->n;
 }
 
 static int value_width(const struct bench_row *row)
@@ -91,6 +95,8 @@ static void print_header(FILE *to, const struct bench_results *results)
 			fprintf(to, " %8s%s %8s", "ratio", results->against ? "  against" : "",
 				"exits");
 	}
+	if (has_policies(rows))
+		fprintf(to, " %8s", "to best");
 	if (kinds->paging != PAGING_NONE)
 		fprintf(to, "  exits by kind (%s)", kinds->name);
 	fputc('\n', to);
@@ -131,12 +137,15 @@ void bench_print(FILE *to, const struct bench_results *results)
 	for (size_t i = 0; i < results->n_cells; i++) {
 		const char *op = results->cells[i]->op;
 		const struct bench_cell *kinds = bench_find(results, op, kinds_row(&results->rows));
+		size_t best;
 
 		if (any_cell(results, op) != results->cells[i])
 			continue; /* its line was printed with the first row that has it */
 		fprintf(to, "%-22s", op);
 		for (size_t j = 0; j < results->rows.n; j++)
 			print_cell(to, results, op, j);
+		if (has_policies(&results->rows))
+			print_ratio(to, bench_to_best(results, op, &best));
 		if (kinds && kinds->by_kind)
 			print_kinds(to, kinds);
 		fputc('\n', to);
@@ -147,12 +156,18 @@ static json_t *cell_json(const struct bench_results *results, const struct bench
 {
 	double ratio = bench_ratio(results, cell);
 	const struct bench_row *row = &results->rows.row[cell->row];
+	size_t best = 0;
+	double to_best = bench_to_best(results, cell->op, &best);
 	json_t *object = json_pack("{s:s,s:s,s:s,s:f}", "op", cell->op, "row", row->name, "clock",
 		cell->clock, "value", cell->value);
 
 	json_object_set_new(object, "ratio", ratio > 0 ? json_real(ratio) : json_null());
 	if (bench_against(results, cell) > 0)
 		json_object_set_new(object, "against", json_real(bench_against(results, cell)));
+	if (cell->row == bench_shadow_row(&results->rows) && to_best > 0) {
+		json_object_set_new(object, "to_best", json_real(to_best));
+		json_object_set_new(object, "best", json_string(results->rows.row[best].name));
+	}
 	if (cell->by_kind) {
 		json_object_set_new(object, "exits", json_real(cell->total));
 		json_object_set(object, "exits_by", cell->by_kind);

@@ -124,6 +124,33 @@ double bench_ratio(const struct bench_results *results, const struct bench_cell 
 	return native && native->value > 0 ? cell->value / native->value : 0;
 }
 
+size_t bench_shadow_row(const struct bench_rows *rows)
+{
+	size_t i = 0;
+
+	while (i < rows->n && rows->row[i].paging != PAGING_SHADOW)
+		i++;
+	return i;
+}
+
+double bench_to_best(const struct bench_results *results, const char *op, size_t *best)
+{
+	const struct bench_rows *rows = &results->rows;
+	size_t first = bench_shadow_row(rows);
+	const struct bench_cell *cell = bench_find(results, op, first);
+	double least = 0;
+
+	for (size_t i = first + 1; i < rows->n; i++) {
+		const struct bench_cell *other = bench_find(results, op, i);
+
+		if (!other || other->n_values == 0 || (least > 0 && other->value >= least))
+			continue;
+		least = other->value;
+		*best = i;
+	}
+	return cell && cell->n_values > 0 && least > 0 ? cell->value / least : 0;
+}
+
 int bench_load_against(struct bench_results *results, const char *path)
 {
 	json_error_t error;

@@ -29,7 +29,8 @@ const struct option_row machine_options[] = {
 		FIELD(kernel),
 		.argument = "KERNEL",
 		.help = "the file of a Linux bzImage or multiboot1 kernel, or the name of one of\n"
-			"the build's: amd64 (default), and after make guests i686-pae and i686"},
+			"the build's: amd64 (default), paging-test (no Linux: the bare guest\n"
+			"of the tests), and after make guests i686-pae and i686"},
 	{.name = "initrd",
 		.kind = OPTION_LIST,
 		FIELD(initrds),
@@ -97,7 +98,7 @@ const struct option_row machine_options[] = {
 		FIELD(log),
 		.argument = "FILE",
 		.help = "write the guest's console and the hypervisor's messages here\n"
-			"(bench: to FILE.ROW)"},
+			"(bench: to FILE.ROW and FILE.ROW-bare)"},
 	{.name = "timeout",
 		.kind = OPTION_NUMBER,
 		FIELD(timeout_s),

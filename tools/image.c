@@ -87,7 +87,7 @@ static int identify_kernel(struct kernel *kernel, char **path, const struct mach
 	int code = EXIT_OK;
 
 	if (data)
-		hint = strcmp(name, PATH_KERNEL_DEFAULT) == 0 ? HINT_BUILD : HINT_GUESTS;
+		hint = strncmp(name, "i686", 4) == 0 ? HINT_GUESTS : HINT_BUILD;
 	*kernel = (struct kernel){.kind = KERNEL_NONE};
 	*path = data ? path_data(data) : copy_text(name);
 	if (!read_file(&head, *path, KERNEL_HEAD_BYTES, hint)) {

@@ -156,7 +156,7 @@ static void drain_monitor(struct machine *machine)
 }
 
 /*
- * Read once from @channel and deliver. Before bytes of the command everything from the monitor is
+ * Read once from @channel and deliver. Before bytes of the guest everything from the monitor is
  * delivered: QEMU wrote whatever the hypervisor said before those bytes before them, so it is there
  * by now. Returns false if there was nothing.
  */
@@ -167,7 +167,7 @@ static bool read_channel(struct machine *machine, enum channel channel)
 
 	if (n_bytes == 0)
 		return false;
-	if (channel == CHANNEL_COMMAND)
+	if (channel == CHANNEL_COMMAND || channel == CHANNEL_CONSOLE)
 		drain_monitor(machine);
 	deliver(machine, channel, chunk, n_bytes);
 	return true;

@@ -28,9 +28,9 @@ enum machine_end {
 
 /* NULL means: not interested; without @input standard input is not read. */
 struct machine_hooks {
+	/* Bytes of the console, and of the command line. Every monitor line the hypervisor sent
+	 * before them was delivered before. */
 	void (*console)(void *who, const char *bytes, size_t n_bytes);
-	/* Bytes of the command line. Every monitor line the hypervisor sent before them was
-	 * delivered before. */
 	void (*command)(void *who, const char *bytes, size_t n_bytes);
 	monitor_sink monitor;
 	/* Bytes of our standard input; none at all: its end. Asked only while @wants_input says so.

@@ -18,6 +18,7 @@ const char *path_kernel_data(const char *name)
 		{"amd64", "guest/vmlinuz"},
 		{"i686-pae", "guest/vmlinuz-i686-pae"},
 		{"i686", "guest/vmlinuz-i686"},
+		{PATH_KERNEL_BARE, "guest/paging-test.elf"},
 	};
 
 	for (size_t i = 0; i < sizeof(kernels) / sizeof(kernels[0]); i++)

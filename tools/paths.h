@@ -20,8 +20,9 @@
 /* The data file of the kernel that is called @name in options, or NULL if none of ours is. */
 const char *path_kernel_data(const char *name);
 /* Our kernels' names, for sentences. */
-#define PATH_KERNEL_NAMES   "amd64, i686-pae, i686"
+#define PATH_KERNEL_NAMES   "amd64, i686-pae, i686, paging-test"
 #define PATH_KERNEL_DEFAULT "amd64"
+#define PATH_KERNEL_BARE    "paging-test" /* no Linux: the bare guest of our tests */
 
 /* The full name of data file @name, whether it exists or not. The caller frees. */
 char *path_data(const char *name);

@@ -182,6 +182,12 @@ static const struct machine_hooks run_hooks = {
 
 /* ---- one run ---- */
 
+/* Is @kernel one of our Linux kernels? */
+static bool has_demo(const char *kernel)
+{
+	return !kernel || (path_kernel_data(kernel) && strcmp(kernel, PATH_KERNEL_BARE) != 0);
+}
+
 /* A guest of the user's own is not asked for our demonstration. */
 static enum run_mode choose_mode(const struct run *run, bool has_command)
 {
@@ -191,7 +197,7 @@ static enum run_mode choose_mode(const struct run *run, bool has_command)
 		return RUN_TERMINAL;
 	if (run->config.initrds.count > 0)
 		return RUN_CONSOLE;
-	return run->config.kernel && !path_kernel_data(run->config.kernel) ? RUN_CONSOLE : RUN_DEMO;
+	return has_demo(run->config.kernel) ? RUN_DEMO : RUN_CONSOLE;
 }
 
 static int finish(struct run *run)

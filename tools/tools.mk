@@ -1,6 +1,7 @@
 # The umbra command (build/umbra), and the small program it lays into a guest to read its clock.
 
 TOOLS_COMMON_SRC := \
+	tools/bench_ops.c \
 	tools/bench_report.c \
 	tools/bench_results.c \
 	tools/bench_rows.c \

@@ -30,6 +30,53 @@ uint64_t x86_operand_offset(const struct x86_insn *insn, const uint64_t gpr[X86_
 	return low_bytes(offset, insn->address_bytes);
 }
 
+uint64_t x86_push_offset(
+	const struct x86_insn *insn, const uint64_t gpr[X86_GPRS], unsigned stack_bytes)
+{
+	return low_bytes(gpr[X86_RSP] - insn->operand_bytes, stack_bytes);
+}
+
+bool x86_reads_operand(const struct x86_insn *insn)
+{
+	switch (insn->op) {
+	case X86_OP_MOV:
+		return insn->form == X86_FORM_REG_RM;
+	case X86_OP_SETCC:
+	case X86_OP_STORE:
+	case X86_OP_SMSW:
+	case X86_OP_INVLPG:
+		return false;
+	default:
+		return true;
+	}
+}
+
+bool x86_writes_operand(const struct x86_insn *insn)
+{
+	switch (insn->op) {
+	case X86_OP_OTHER:
+	case X86_OP_CMP:
+	case X86_OP_BT:
+	case X86_OP_TEST:
+	case X86_OP_PUSH:
+	case X86_OP_LMSW:
+	case X86_OP_INVLPG:
+		return false;
+	default:
+		return insn->form != X86_FORM_REG_RM;
+	}
+}
+
+bool x86_reads_elsewhere(const struct x86_insn *insn)
+{
+	return insn->op == X86_OP_MOVS || (insn->op == X86_OP_PUSH && insn->is_memory);
+}
+
+bool x86_is_atomic(const struct x86_insn *insn)
+{
+	return insn->lock || (insn->op == X86_OP_XCHG && insn->is_memory);
+}
+
 /* Is @number one of AH, CH, DH, BH? */
 static bool is_high_byte(const struct x86_insn *insn, unsigned number, unsigned n_bytes)
 {

@@ -113,6 +113,7 @@ enum x86_vector {
 	X86_SS = 12,
 	X86_GP = 13,
 	X86_PF = 14,
+	X86_AC = 17,
 	X86_MC = 18,
 };
 
@@ -121,6 +122,7 @@ enum x86_vector {
 #define X86_MSR_MTRR_CAP  0x000000feu
 #define X86_MSR_PAT       0x00000277u
 #define X86_MSR_PKRS      0x000006e1u
+#define X86_MSR_X2APIC    0x00000800u /* the first of 256 */
 #define X86_MSR_EFER      0xc0000080u
 #define X86_MSR_SYSCFG    0xc0010010u
 #define X86_MSR_IORR0     0xc0010016u

@@ -4,7 +4,7 @@
  * delivered, and what is not done in a few instructions about the others. And faults on nested
  * tables, in paging=npt.
  */
-#include "hv/vm/vcpu.h"
+#include "hv/emul/emul.h"
 
 void exit_pf_finish(struct vcpu *vcpu)
 {
@@ -18,7 +18,7 @@ void exit_pf_finish(struct vcpu *vcpu)
 		inject_outcome(vcpu, out);
 		return;
 	case UMBRA_EMULATE:
-		emulate_table_store(vcpu, gva, out);
+		emulate_store(vcpu, gva, out);
 		return;
 	case UMBRA_MMIO:
 		emulate_absent(vcpu, gva, out);
@@ -45,5 +45,5 @@ void exit_npf(struct vcpu *vcpu)
 	if (vcpu->mmu)
 		panic("nested page fault at %lx without nested paging", vcpu->exit.info2);
 	/* The linear address is not told: the instruction has to be believed. */
-	emulate_absent(vcpu, EMULATE_ANY_GVA, &absent);
+	emulate_absent(vcpu, MEMORY_ANY_GVA, &absent);
 }

@@ -2,7 +2,7 @@
 /*
  * The instruction at RIP.
  */
-#include "hv/vm/vcpu.h"
+#include "hv/vm/peek.h"
 
 umbra_gva insn_linear_at(struct vcpu *vcpu, enum x86_segment segment, uint64_t offset)
 {
@@ -74,16 +74,112 @@ bool insn_operand(
 	return legal;
 }
 
+/* ---- decoding ---- */
+
+static uint8_t traits_of(const struct x86_insn *insn, enum x86_code_size size)
+{
+	unsigned traits = KNOWN_STORES;
+
+	if (!insn->is_memory || insn->op == X86_OP_OTHER || insn->op == X86_OP_STORE ||
+		!x86_writes_operand(insn))
+		return 0;
+	if (x86_reads_operand(insn))
+		traits |= KNOWN_READS;
+	/* The alignment of 16 bytes is checked where they are exchanged. */
+	if (x86_is_atomic(insn) || insn->operand_bytes == 16)
+		traits |= KNOWN_ATOMIC;
+	if (insn->op == X86_OP_MOV && insn->form == X86_FORM_RM_REG && insn->operand_bytes >= 4)
+		traits |= KNOWN_COPIES;
+	if (size == X86_CODE_64 && insn->segment < X86_SEG_FS && insn->address_bytes == 8 &&
+		insn->base != X86_NO_REGISTER && insn->index == X86_NO_REGISTER &&
+		(insn->op < X86_OP_BT || insn->op > X86_OP_BTC))
+		traits |= KNOWN_NEAR;
+	return (uint8_t)traits;
+}
+
+static uint64_t mask_of(unsigned n_bytes)
+{
+	return n_bytes >= 8 ? ~0ull : (1ull << 8 * n_bytes) - 1;
+}
+
+static inline bool is_same(const struct known_insn *known, known_word *words)
+{
+	return !(((words[0] & known->masks[0]) ^ known->words[0]) |
+		 ((words[1] & known->masks[1]) ^ known->words[1]));
+}
+
+static __attribute__((noinline)) const struct known_insn *learn(struct vcpu *vcpu,
+	struct known_insn *known, enum x86_code_size size, enum insn_status *status)
+{
+	uint8_t bytes[X86_INSN_MAX + 1] = {0};
+	size_t n_bytes = memory_fetch(vcpu, bytes);
+	unsigned length;
+
+	*status = INSN_RETRY;
+	if (n_bytes == 0)
+		return NULL;
+	*status = INSN_UNKNOWN;
+	known->is_known = false;
+	if (x86_decode(&known->insn, size, bytes, n_bytes) != X86_DECODE_OK)
+		return NULL;
+	length = known->insn.length;
+	known->masks[0] = mask_of(length);
+	known->masks[1] = length > 8 ? mask_of(length - 8) : 0;
+	memcpy(known->words, bytes, sizeof(known->words));
+	known->words[0] &= known->masks[0];
+	known->words[1] &= known->masks[1];
+	known->size = (uint8_t)size;
+	known->traits = traits_of(&known->insn, size);
+	known->is_known = true;
+	*status = INSN_OK;
+	return known;
+}
+
+/* What stands at RIP, found by a walk; @known may be it. */
+static __attribute__((noinline)) const struct known_insn *look(struct vcpu *vcpu,
+	struct known_insn *known, enum x86_code_size size, enum insn_status *status)
+{
+	const void *bytes = peek_bytes(vcpu, size == X86_CODE_64, X86_INSN_MAX + 1);
+
+	known->rip = KNOWN_NOWHERE;
+	if (size == X86_CODE_64 && bytes) {
+		known->bytes = code_path_find(vcpu, &known->path, vcpu->exit.rip);
+		if (known->bytes)
+			known->rip = vcpu->exit.rip;
+	}
+	if (bytes && known->is_known && known->size == size && is_same(known, bytes))
+		return known;
+	return learn(vcpu, known, size, status);
+}
+
+const struct known_insn *insn_at_rip(struct vcpu *vcpu, enum insn_status *status)
+{
+	enum x86_code_size size = vendor_code_size(vcpu);
+	struct known_insn *known = &vcpu->known[vcpu->exit.rip % KNOWN_INSNS];
+
+	*status = INSN_OK;
+	if (likely(known->rip == vcpu->exit.rip && known->is_known && known->size == size &&
+		    code_path_holds(&known->path, umbra_root(vcpu->mmu)) &&
+		    is_same(known, known->bytes)))
+		return known;
+	return look(vcpu, known, size, status);
+}
+
+void insn_forget_paths(struct vcpu *vcpu)
+{
+	for (unsigned i = 0; i < KNOWN_INSNS; i++)
+		vcpu->known[i].rip = KNOWN_NOWHERE;
+}
+
 enum insn_status insn_decode(struct vcpu *vcpu, struct x86_insn *insn)
 {
-	uint8_t bytes[X86_INSN_MAX + 1];
-	size_t n_bytes = memory_fetch(vcpu, bytes);
+	enum insn_status status;
+	const struct known_insn *known = insn_at_rip(vcpu, &status);
 
-	if (n_bytes == 0)
-		return INSN_RETRY;
-	if (x86_decode(insn, vendor_code_size(vcpu), bytes, n_bytes) == X86_DECODE_OK)
-		return INSN_OK;
-	return INSN_UNKNOWN;
+	if (!known)
+		return status == INSN_RETRY ? INSN_RETRY : INSN_UNKNOWN;
+	*insn = known->insn;
+	return INSN_OK;
 }
 
 void insn_skip(struct vcpu *vcpu)

@@ -13,6 +13,7 @@ static const char *const class_names[MEASURE_CLASSES] = {
 	[MEASURE_TREE_FIX] = "tree_fix",
 	[MEASURE_PF_GUEST] = "pf_guest",
 	[MEASURE_PF_EMULATE] = "pf_emulate",
+	[MEASURE_PF_TRACKED] = "pf_tracked",
 	[MEASURE_CR3] = "cr3",
 	[MEASURE_CR3_SYNC] = "cr3_sync",
 	[MEASURE_INVLPG] = "invlpg",
@@ -33,6 +34,8 @@ static enum measure_class classify_fault(
 {
 	if (now->pf_guest != was->pf_guest)
 		return MEASURE_PF_GUEST;
+	if (now->mmu_tracked != was->mmu_tracked)
+		return MEASURE_PF_TRACKED;
 	if (now->pf_emulate != was->pf_emulate)
 		return MEASURE_PF_EMULATE;
 	if (now->pf_fixed == was->pf_fixed)

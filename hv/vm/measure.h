@@ -15,10 +15,11 @@ enum measure_class {
 	MEASURE_TREE_FIX, /* #PF fixed with more: pages made, neighbours prefetched, a table unsync
 			   */
 	MEASURE_PF_GUEST, /* #PF injected */
-	MEASURE_PF_EMULATE,
-	MEASURE_CR3,      /* a write that finds its root and nothing to compare */
-	MEASURE_CR3_SYNC, /* any other write */
-	MEASURE_INVLPG,   /* of at most one entry to repair */
+	MEASURE_PF_EMULATE, /* #PF by a store into a table, done for the guest or left to it */
+	MEASURE_PF_TRACKED, /* by one into a frame that is watched: the local APIC's */
+	MEASURE_CR3,        /* a write that finds its root and nothing to compare */
+	MEASURE_CR3_SYNC,   /* any other write */
+	MEASURE_INVLPG,     /* of at most one entry to repair */
 	MEASURE_INVLPG_SYNC,
 	MEASURE_CLASSES,
 	MEASURE_NONE = MEASURE_CLASSES,

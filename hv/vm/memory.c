@@ -137,9 +137,10 @@ size_t memory_fetch(struct vcpu *vcpu, uint8_t bytes[X86_INSN_MAX + 1])
  * Make the shadow tables, A and D bits such that an access at @gva would be done, as a fault of the
  * hardware does. Returns false if a fault was injected.
  */
-static bool touch(struct vcpu *vcpu, umbra_gva gva, bool write, umbra_gpa *gpa)
+static bool touch(struct vcpu *vcpu, umbra_gva gva, enum umbra_access access, umbra_gpa *gpa)
 {
-	uint32_t error_code = (write ? X86_PF_W : 0) | (is_user(vcpu) ? X86_PF_U : 0);
+	uint32_t error_code =
+		(access == UMBRA_WRITE ? X86_PF_W : 0) | (is_user(vcpu) ? X86_PF_U : 0);
 	struct umbra_page_fault fault;
 	struct umbra_exit out;
 
@@ -150,7 +151,7 @@ static bool touch(struct vcpu *vcpu, umbra_gva gva, bool write, umbra_gpa *gpa)
 			return false;
 		}
 	}
-	if (memory_translate(vcpu, gva, write ? UMBRA_WRITE : UMBRA_READ, gpa, &out))
+	if (memory_translate(vcpu, gva, access, gpa, &out))
 		return true;
 	inject_outcome(vcpu, &out);
 	return false;
@@ -158,7 +159,7 @@ static bool touch(struct vcpu *vcpu, umbra_gva gva, bool write, umbra_gpa *gpa)
 
 /* What lies beside the RAM at @gpa, where the direct map has it: devices, ROMs, nothing. NULL for
  * RAM and the hypervisor. */
-static volatile void *device_at(const struct vm *vm, umbra_gpa gpa)
+static const volatile void *device_at(const struct vm *vm, umbra_gpa gpa)
 {
 	if (gpa >> 32 || memory_ram(vm, gpa) ||
 		gpa - hv_reserved.base_bytes < hv_reserved.size_bytes)
@@ -189,8 +190,10 @@ static void device_read(const volatile void *device, uint8_t *bytes, size_t n_by
 	memcpy(bytes, &value, n_bytes);
 }
 
-static void device_write(volatile void *device, const uint8_t *bytes, size_t n_bytes)
+void memory_put_device(umbra_gpa gpa, const void *from, size_t n_bytes)
 {
+	volatile void *device = phys_to_virt(gpa);
+	const uint8_t *bytes = from;
 	uint64_t value = 0;
 
 	if (n_bytes <= sizeof(value))
@@ -228,45 +231,73 @@ static void read_part(const struct vm *vm, umbra_gpa gpa, uint8_t *bytes, size_t
 static void write_part(struct vcpu *vcpu, umbra_gpa gpa, const uint8_t *bytes, size_t n_bytes)
 {
 	uint8_t *ram = memory_ram(vcpu->vm, gpa);
-	volatile void *device = device_at(vcpu->vm, gpa);
 
-	if (device)
-		device_write(device, bytes, n_bytes);
-	/* To nothing: dropped. */
-	else if (vcpu->mmu)
-		(void)umbra_guest_write(vcpu->mmu, gpa, bytes, n_bytes);
+	/* The library has it too if it is a device that somebody watches. */
+	if (vcpu->mmu && umbra_guest_write(vcpu->mmu, gpa, bytes, n_bytes))
+		return;
+	if (device_at(vcpu->vm, gpa))
+		memory_put_device(gpa, bytes, n_bytes);
+	else if (ram && vcpu->mmu)
+		panic("the MMU library refuses a store to RAM at %lx", gpa);
 	else if (ram)
 		copy(ram, bytes, n_bytes);
 }
 
+/* The same, if it is not known. */
+static bool find(struct vcpu *vcpu, umbra_gva gva, enum umbra_access access,
+	const struct memory_fault *fault, umbra_gpa *gpa)
+{
+	if (fault && fault->granted && access == UMBRA_WRITE &&
+		gva / X86_PAGE_SIZE == fault->gva / X86_PAGE_SIZE) {
+		*gpa = (fault->gpa & ~(uint64_t)(X86_PAGE_SIZE - 1)) | gva % X86_PAGE_SIZE;
+		return true;
+	}
+	return touch(vcpu, gva, access, gpa);
+}
+
+bool memory_prepare(struct vcpu *vcpu, umbra_gva gva, size_t n_bytes, struct memory_place *place,
+	enum umbra_access access, const struct memory_fault *fault)
+{
+	place->n_bytes = n_bytes;
+	place->first = n_bytes < page_left(gva) ? n_bytes : page_left(gva);
+	if (!find(vcpu, gva, access, fault, &place->gpas[0]))
+		return false;
+	return place->first == n_bytes ||
+	       find(vcpu, insn_linear_add(vcpu, gva, place->first), access, fault, &place->gpas[1]);
+}
+
+void memory_get(struct vcpu *vcpu, const struct memory_place *place, void *bytes)
+{
+	read_part(vcpu->vm, place->gpas[0], bytes, place->first);
+	if (place->first < place->n_bytes)
+		read_part(vcpu->vm, place->gpas[1], (uint8_t *)bytes + place->first,
+			place->n_bytes - place->first);
+}
+
+void memory_put(struct vcpu *vcpu, const struct memory_place *place, const void *bytes)
+{
+	write_part(vcpu, place->gpas[0], bytes, place->first);
+	if (place->first < place->n_bytes)
+		write_part(vcpu, place->gpas[1], (const uint8_t *)bytes + place->first,
+			place->n_bytes - place->first);
+}
+
 bool memory_read(struct vcpu *vcpu, umbra_gva gva, void *bytes, size_t n_bytes)
 {
-	size_t first = n_bytes < page_left(gva) ? n_bytes : page_left(gva);
-	umbra_gva second = insn_linear_add(vcpu, gva, first);
-	umbra_gpa gpas[2];
+	struct memory_place place;
 
-	if (!touch(vcpu, gva, false, &gpas[0]))
+	if (!memory_prepare(vcpu, gva, n_bytes, &place, UMBRA_READ, NULL))
 		return false;
-	if (first < n_bytes && !touch(vcpu, second, false, &gpas[1]))
-		return false;
-	read_part(vcpu->vm, gpas[0], bytes, first);
-	if (first < n_bytes)
-		read_part(vcpu->vm, gpas[1], (uint8_t *)bytes + first, n_bytes - first);
+	memory_get(vcpu, &place, bytes);
 	return true;
 }
 
 bool memory_write(struct vcpu *vcpu, umbra_gva gva, const void *bytes, size_t n_bytes)
 {
-	size_t first = n_bytes < page_left(gva) ? n_bytes : page_left(gva);
-	umbra_gva second = insn_linear_add(vcpu, gva, first);
-	umbra_gpa gpas[2];
+	struct memory_place place;
 
-	if (!touch(vcpu, gva, true, &gpas[0]))
+	if (!memory_prepare(vcpu, gva, n_bytes, &place, UMBRA_WRITE, NULL))
 		return false;
-	if (first < n_bytes && !touch(vcpu, second, true, &gpas[1]))
-		return false;
-	write_part(vcpu, gpas[0], bytes, first);
-	if (first < n_bytes)
-		write_part(vcpu, gpas[1], (const uint8_t *)bytes + first, n_bytes - first);
+	memory_put(vcpu, &place, bytes);
 	return true;
 }

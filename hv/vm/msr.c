@@ -4,6 +4,7 @@
  * APM 2 "Model-Specific Registers (MSRs)".
  */
 #include "hv/arch/cpu.h"
+#include "hv/vm/apic.h"
 #include "hv/vm/control.h"
 #include "hv/vm/vcpu.h"
 
@@ -25,6 +26,7 @@ static const struct msr_row rows[] = {
 		"SVME is ours; LME, LMA and NXE belong to the shadow tables"},
 	{X86_MSR_APIC_BASE, X86_MSR_APIC_BASE, MSR_APIC_BASE,
 		"the local APIC stays where it is, and in xAPIC mode"},
+	{X86_MSR_X2APIC, X86_MSR_X2APIC + 0xff, MSR_HIDDEN, "x2APIC is hidden"},
 	{X86_MSR_SYSCFG, X86_MSR_SYSCFG, MSR_FIXED, "routes memory accesses"},
 	{X86_MSR_IORR0, X86_MSR_IORR3, MSR_FIXED, "route memory accesses"},
 	{X86_MSR_TOP_MEM, X86_MSR_TOP_MEM, MSR_FIXED, "routes memory accesses"},
@@ -36,9 +38,6 @@ static const struct msr_row rows[] = {
 };
 
 #define N_ROWS (sizeof(rows) / sizeof(rows[0]))
-
-/* APM 2 "APIC Base Address Register". */
-#define APIC_BASE_EXTD (1ull << 10)
 
 void msr_intercept_all(void)
 {
@@ -70,23 +69,13 @@ static bool write_efer(struct vcpu *vcpu, uint64_t efer)
 	return paging_change(vcpu, &next);
 }
 
-static bool write_apic_base(uint64_t value)
-{
-	uint64_t now = rdmsr(X86_MSR_APIC_BASE);
-
-	if ((value ^ now) & X86_PTE_FRAME || value & APIC_BASE_EXTD)
-		return false;
-	wrmsr(X86_MSR_APIC_BASE, value);
-	return true;
-}
-
 static bool write_msr(struct vcpu *vcpu, uint32_t msr, uint64_t value)
 {
 	switch (rule_of(msr)) {
 	case MSR_EFER:
 		return write_efer(vcpu, value);
 	case MSR_APIC_BASE:
-		return write_apic_base(value);
+		return apic_write_base(value);
 	case MSR_FIXED:
 		return value == rdmsr(msr);
 	case MSR_HIDDEN:

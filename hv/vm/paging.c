@@ -39,8 +39,11 @@ bool paging_change(struct vcpu *vcpu, const struct umbra_paging_regs *regs)
 	}
 	mode = umbra_shadow_mode(vcpu->mmu);
 	/* What they stand on. */
-	if (vcpu->shadow_shift != root_shift(mode) || (vcpu->regs.efer ^ regs->efer) & X86_EFER_LMA)
+	if (vcpu->shadow_shift != root_shift(mode) ||
+		(vcpu->regs.efer ^ regs->efer) & X86_EFER_LMA) {
 		sites_forget(vcpu);
+		insn_forget_paths(vcpu);
+	}
 	vcpu->regs = *regs;
 	vcpu->shadow_shift = root_shift(mode);
 	vcpu_follow(vcpu);

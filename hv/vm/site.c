@@ -4,33 +4,7 @@
  */
 #include "hv/vm/site.h"
 
-#include "hv/vm/shadow_walk.h"
 #include "hv/vm/vcpu.h"
-
-/* Follow the shadow tables of @root to @gva and note each entry. Returns false if nothing is
- * mapped; else where, in *@gpa. */
-static bool note_path(struct insn_site *site, umbra_hpa root, umbra_gva gva, umbra_gpa *gpa)
-{
-	const volatile uint64_t *at = shadow_entry_at(root, gva, SHADOW_SHIFT_4LEVEL);
-	unsigned shift = SHADOW_SHIFT_4LEVEL;
-	uint64_t entry = *at;
-
-	site->root_entry = (uintptr_t)at - root;
-	site->root_was = entry;
-	for (unsigned i = 0; i < SITE_ENTRIES; i++) {
-		if (!(entry & X86_PTE_P))
-			return false;
-		/* Below a large page there is nothing: the same again. The root has none. */
-		if (i == 0 || !(entry & X86_PTE_PS)) {
-			shift -= 9;
-			at = shadow_entry_at(entry & X86_PTE_FRAME, gva, shift);
-			entry = *at;
-		}
-		site->entries[i] = (struct site_entry){at, entry};
-	}
-	*gpa = shadow_leaf(entry, gva, shift);
-	return entry & X86_PTE_P;
-}
 
 /* [REX] opcode, ModRM. Returns false if it is not @kind, written like this. */
 static bool decode(uint32_t word, enum site_kind kind, unsigned *gpr, unsigned *length)
@@ -63,20 +37,15 @@ static bool decode(uint32_t word, enum site_kind kind, unsigned *gpr, unsigned *
 
 bool site_learn(struct vcpu *vcpu, struct insn_site *site, enum site_kind kind, uint64_t rip)
 {
-	const struct vm *vm = vcpu->vm;
+	const void *bytes = NULL;
 	unsigned gpr;
-	umbra_gpa gpa;
 
 	site->rip = SITE_EMPTY;
-	if (vcpu->shadow_shift != SHADOW_SHIFT_4LEVEL ||
-		rip % X86_PAGE_SIZE > X86_PAGE_SIZE - sizeof(uint32_t) ||
-		!note_path(site, umbra_root(vcpu->mmu), rip, &gpa))
+	if (rip % X86_PAGE_SIZE <= X86_PAGE_SIZE - sizeof(uint32_t))
+		bytes = code_path_find(vcpu, &site->path, rip);
+	if (!bytes)
 		return false;
-	/* The direct map has the first 4 GiB, and RAM; what the guest may not read is in no table.
-	 */
-	if (gpa >> 32 && !memory_ram(vm, gpa))
-		return false;
-	site->code.at = phys_to_virt(gpa);
+	site->code.at = bytes;
 	site->code.was = *site->code.at;
 	if (!decode(site->code.was, kind, &gpr, &site->length))
 		return false;

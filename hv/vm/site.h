@@ -12,10 +12,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "umbra/types.h"
+#include "hv/vm/path.h"
 
-#define SITES        8u /* of a kind; found by some bits of RIP */
-#define SITE_ENTRIES 3u /* below the root, of 4-level tables */
+#define SITES 8u /* of a kind; found by some bits of RIP */
 
 struct vcpu;
 
@@ -26,12 +25,7 @@ enum site_kind {
 	SITE_KINDS,
 };
 
-/* An entry of a shadow table, or 32 bits of code: where it is, and what it was. */
-struct site_entry {
-	const volatile uint64_t *at;
-	uint64_t was;
-};
-
+/* 32 bits of code: where they are, and what they were. */
 typedef uint32_t __attribute__((aligned(1))) site_word;
 
 struct site_code {
@@ -42,10 +36,7 @@ struct site_code {
 struct __attribute__((aligned(128))) insn_site {
 	uint64_t rip;
 	uint64_t *operand; /* the home of its general register: vendor_gpr_home() */
-	/* Where the root's entry is, less the physical address of the root; and its value. */
-	umbra_gva root_entry;
-	uint64_t root_was;
-	struct site_entry entries[SITE_ENTRIES]; /* the last one repeated if a large page ends it */
+	struct code_path path;
 	struct site_code code;
 	unsigned length; /* at most 4 */
 };
@@ -57,17 +48,8 @@ struct __attribute__((aligned(128))) insn_site {
 static inline __attribute__((always_inline)) bool site_holds(
 	const struct insn_site *site, umbra_hpa root, uint64_t rip)
 {
-	const volatile uint64_t *root_entry =
-		(const volatile uint64_t *)(uintptr_t)(site->root_entry + root);
-
-	if (site->rip != rip || *root_entry != site->root_was)
-		return false;
-#pragma GCC unroll 3
-	for (unsigned i = 0; i < SITE_ENTRIES; i++) {
-		if (*site->entries[i].at != site->entries[i].was)
-			return false;
-	}
-	return *site->code.at == site->code.was;
+	return site->rip == rip && code_path_holds(&site->path, root) &&
+	       *site->code.at == site->code.was;
 }
 
 /* The place for a site of @kind at @rip. */

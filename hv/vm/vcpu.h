@@ -14,6 +14,8 @@
 
 #include "hv/arch/vendor.h"
 #include "hv/core/core.h"
+#include "hv/emul/stuck.h"
+#include "hv/vm/known.h"
 #include "hv/vm/site.h"
 #include "umbra/umbra.h"
 #include "x86/decode.h"
@@ -43,15 +45,6 @@ struct vm {
 	struct vm_ram ram[VM_RAM_MAX]; /* largest first */
 	unsigned n_ram;
 	uint64_t start_tsc;
-};
-
-/* The last store that the library wanted to have emulated and that was given up: the same
- * instruction again, soon, with the same registers, makes no progress. */
-struct stuck_store {
-	uint64_t rip;
-	uint64_t gpr[X86_GPRS];
-	uint64_t n_exits;
-	unsigned n_times; /* that this was so without a break */
 };
 
 /*
@@ -84,7 +77,8 @@ struct vcpu {
 	/* What the library said to a page fault, if exit_pf_finish() has to go on with it. */
 	enum umbra_outcome outcome;
 	struct umbra_exit out;
-	struct stuck_store stuck;
+	struct stuck_store stuck;                  /* hv/emul/stuck.h */
+	struct known_insn known[KNOWN_INSNS];      /* hv/vm/known.h */
 	struct insn_site sites[SITE_KINDS][SITES]; /* hv/vm/site.h */
 	struct exit_ring ring;
 };
@@ -179,9 +173,33 @@ bool memory_translate(struct vcpu *vcpu, umbra_gva gva, enum umbra_access access
 /* Copy the bytes from RIP on, as many as there are in one or two pages but at most X86_INSN_MAX.
  * Returns how many; 0: a #PF was injected. */
 size_t memory_fetch(struct vcpu *vcpu, uint8_t bytes[X86_INSN_MAX + 1]);
-/* Read or write @n_bytes at @gva for the instruction at RIP, with A and D bits, faults and shadows
- * as if the processor had done it; what is beyond the direct map, and the hypervisor, reads as all
- * ones. Returns false: a fault was injected, nothing was copied. */
+/* Where the operand of an instruction lies: in one page or in two. */
+struct memory_place {
+	umbra_gpa gpas[2];
+	size_t n_bytes;
+	size_t first; /* of these in the first page */
+};
+
+/* An access by the instruction at RIP that the library hands to us. */
+struct memory_fault {
+	umbra_gva gva; /* MEMORY_ANY_GVA: not known */
+	umbra_gpa gpa;
+	bool granted; /* it is a write, which the guest's tables allow; A and D are set */
+};
+#define MEMORY_ANY_GVA UINT64_MAX
+
+/* Prepare an access of @n_bytes (at most a page) at @gva by the instruction at RIP: A and D bits,
+ * faults and shadows are as if the processor had done it. Returns false: a fault was injected.
+ * @fault, or NULL, saves asking for what is known of a write. */
+bool memory_prepare(struct vcpu *vcpu, umbra_gva gva, size_t n_bytes, struct memory_place *place,
+	enum umbra_access access, const struct memory_fault *fault);
+/* Do it. What is beyond the direct map, and the hypervisor, reads as all ones, and writes to it are
+ * dropped. A device sees one access if the operand has 2, 4 or 8 bytes and lies in one page. */
+void memory_get(struct vcpu *vcpu, const struct memory_place *place, void *bytes);
+void memory_put(struct vcpu *vcpu, const struct memory_place *place, const void *bytes);
+/* Below 4 GiB, what is no RAM, as above. */
+void memory_put_device(umbra_gpa gpa, const void *bytes, size_t n_bytes);
+/* Both at once. Return false: a fault was injected, nothing was copied. */
 bool memory_read(struct vcpu *vcpu, umbra_gva gva, void *bytes, size_t n_bytes);
 bool memory_write(struct vcpu *vcpu, umbra_gva gva, const void *bytes, size_t n_bytes);
 
@@ -193,8 +211,13 @@ enum insn_status {
 	INSN_UNKNOWN, /* our decoder does not have it */
 };
 
-/* Fetch and decode the instruction at RIP. */
+/* Fetch and decode the instruction at RIP: what stands there, borrowed until this is called again.
+ * NULL: *@status says why. */
+const struct known_insn *insn_at_rip(struct vcpu *vcpu, enum insn_status *status);
+/* The same into *@insn, if it can be decoded. */
 enum insn_status insn_decode(struct vcpu *vcpu, struct x86_insn *insn);
+/* Believe no path to an instruction any more: when the paging mode changes. */
+void insn_forget_paths(struct vcpu *vcpu);
 /* Linear address of its memory operand. */
 umbra_gva insn_linear(struct vcpu *vcpu, const struct x86_insn *insn);
 /* @offset in @segment, as a linear address. */
@@ -208,16 +231,6 @@ bool insn_operand(
 	struct vcpu *vcpu, const struct x86_insn *insn, size_t n_bytes, bool write, umbra_gva *gva);
 /* Step over the instruction at RIP, whatever it is. */
 void insn_skip(struct vcpu *vcpu);
-
-/* ---- emulate.c ---- */
-
-/* The library's UMBRA_EMULATE: a store at @gva, into a shadowed table or where no entry may allow
- * it. Done here, or the table is given up. */
-void emulate_table_store(struct vcpu *vcpu, umbra_gva gva, const struct umbra_exit *out);
-/* An access at @gva to memory that is not there: reads are all ones, writes do nothing. The linear
- * address of a nested page fault is not known. */
-#define EMULATE_ANY_GVA UINT64_MAX
-void emulate_absent(struct vcpu *vcpu, umbra_gva gva, const struct umbra_exit *out);
 
 /* ---- stats.c ---- */
 

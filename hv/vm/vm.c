@@ -5,7 +5,9 @@
 #include "hv/vm/vm.h"
 
 #include "hv/arch/cpu.h"
+#include "hv/emul/vector.h"
 #include "hv/host.h"
+#include "hv/vm/apic.h"
 #include "hv/vm/clock.h"
 #include "hv/vm/cpuid.h"
 #include "hv/vm/measure.h"
@@ -85,6 +87,7 @@ static void start_shadow(struct vcpu *vcpu, const struct guest_entry *entry)
 	struct umbra_paging_regs regs = {entry->cr0, entry->cr3, entry->cr4, entry->efer};
 
 	host_mmu_create(vcpu->vm, vcpu);
+	apic_watch(vcpu->vm, rdmsr(X86_MSR_APIC_BASE));
 	if (!paging_change(vcpu, &regs))
 		panic("the MMU library does not take the guest's first CR3, %lx", entry->cr3);
 }
@@ -99,6 +102,7 @@ _Noreturn void vm_run(const struct guest_entry *entry)
 	vendor_init(nested);
 	host_memory_init(&the_vm);
 	paging_init(&the_vm);
+	vector_init();
 	msr_intercept_all();
 	io_intercept_all();
 	vendor_vcpu_create(vcpu, entry);

@@ -2,13 +2,21 @@
 
 HV_SRCS += \
 	hv/host.c \
+	hv/emul/absent.c \
+	hv/emul/implicit.c \
+	hv/emul/operand.c \
+	hv/emul/store.c \
+	hv/emul/string.c \
+	hv/emul/stuck.c \
+	hv/emul/vector.c \
+	hv/emul/vector_read.S \
+	hv/vm/apic.c \
 	hv/vm/clock.c \
 	hv/vm/control.c \
 	hv/vm/combine.c \
 	hv/vm/cpuid.c \
 	hv/vm/cr.c \
 	hv/vm/debug.c \
-	hv/vm/emulate.c \
 	hv/vm/fault.c \
 	hv/vm/inject.c \
 	hv/vm/insn.c \
@@ -22,6 +30,7 @@ HV_SRCS += \
 	hv/vm/nested.c \
 	hv/vm/nmi.c \
 	hv/vm/paging.c \
+	hv/vm/path.c \
 	hv/vm/refuse.c \
 	hv/vm/report.c \
 	hv/vm/site.c \

@@ -49,8 +49,9 @@ size_t umbra_vm_meta_bytes(unsigned pool_pages, unsigned max_vcpus)
 
 static bool policy_valid(const struct umbra_policy *policy)
 {
-	return policy->oos <= UMBRA_OOS_ALL && policy->replace <= UMBRA_REPLACE_FIFO &&
-	       policy->prefetch <= ENTRIES && !(policy->prefetch & (policy->prefetch - 1)) &&
+	return policy->oos <= UMBRA_OOS_ALL && policy->write <= UMBRA_WRITE_ZAP &&
+	       policy->replace <= UMBRA_REPLACE_FIFO && policy->prefetch <= ENTRIES &&
+	       !(policy->prefetch & (policy->prefetch - 1)) &&
 	       (!policy->pool || policy->pool >= UMBRA_POOL_MIN);
 }
 

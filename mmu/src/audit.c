@@ -15,6 +15,7 @@
 #include "set.h"
 #include "slot.h"
 #include "spte.h"
+#include "track.h"
 #include "unsync.h"
 
 /* The audits after events share the look at what free pages hold: each looks at one in so many. */
@@ -121,18 +122,22 @@ static bool audit_i01_slots(struct audit *a, const struct page_view *v, const st
 	return true;
 }
 
-/* ---- I2: synced tables are not writable ---- */
+/* ---- I2: synced tables and tracked frames are not writable ---- */
 
 static bool audit_i02_protection(struct audit *a, const struct page_view *v, const struct entry *e)
 {
-	if (!e->slot || !e->slot->frames)
-		return true;
-	if (v->level > 1)
-		return !slot_region(e->slot, e->gfn)->n_tables ||
-		       found(a, 2, "2M leaf over a table", v->page, e->index);
-	if (frame_protected(slot_frame(e->slot, e->gfn)) && (e->spte & X86_PTE_W))
-		return found(a, 2, "synced table mapped writable", v->page, e->index);
-	return true;
+	bool writable = e->spte & X86_PTE_W;
+	bool broken = false;
+
+	if (e->slot && !e->slot->frames)
+		broken = writable && e->slot->tracked &&
+			 track_any(a->vm, e->gfn, level_frames(v->level));
+	else if (e->slot && v->level > 1)
+		broken = slot_region(e->slot, e->gfn)->n_tables;
+	else if (e->slot)
+		broken = writable && frame_protected(slot_frame(e->slot, e->gfn));
+	return !broken ||
+	       found(a, 2, "protected frame writable, or in a 2M leaf", v->page, e->index);
 }
 
 /* ---- I3: leaves and rmaps ---- */
@@ -292,6 +297,9 @@ static bool audit_i06_accessed_dirty(
 /* A frame with something in it. */
 static bool audit_i07_frame(struct audit *a, const struct frame *frame, uint64_t gfn)
 {
+	bool unsync = frame->state & FRAME_UNSYNC;
+	bool tracked = frame->state & FRAME_TRACKED;
+	bool sound;
 	unsigned n = 0;
 
 	for (uint32_t page = page_of_table(a->vm, gfn, 0); page;
@@ -304,8 +312,13 @@ static bool audit_i07_frame(struct audit *a, const struct frame *frame, uint64_t
 		a->n_unsync += sp->listed;
 	}
 	a->tables_counted += n;
-	return (n && (frame->shadows & ~FRAME_FLAGS) == n) ||
-	       found(a, 7, "frame counts its shadows wrongly", 0, 0);
+	if (!tracked != !track_any(a->vm, gfn, 1))
+		return found(a, 2, "tracked and nobody to tell, or not and somebody", 0, 0);
+	if (n || tracked)
+		sound = !(unsync && tracked);
+	else
+		sound = unsync == !!(frame->state & FRAME_CHURN);
+	return (frame_tables(frame) == n && sound) || found(a, 7, "frame with a wrong state", 0, 0);
 }
 
 /* What the list of @owner holds, into a->n_listed. */
@@ -481,9 +494,9 @@ static void audit_region(struct audit *a, const struct slot *s, uint64_t gfn, ui
 			continue;
 		}
 		audit_i03_list(a, frame->rmap, 1, gfn);
-		if (frame->shadows)
+		if (frame->state)
 			audit_i07_frame(a, frame, gfn);
-		n_tables += !!frame->shadows;
+		n_tables += !!(frame->state & (FRAME_SHADOWS | FRAME_TRACKED));
 		gfn++;
 	}
 	if (n_tables != region->n_tables)

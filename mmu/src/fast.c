@@ -12,6 +12,7 @@
 #include "set.h"
 #include "sync.h"
 #include "tree.h"
+#include "write.h"
 
 /* sync.c, rule 3, where nothing is mapped for @gpte. */
 static inline void bring_up_to_date(
@@ -34,7 +35,7 @@ static inline bool install(
 
 	if (UNLIKELY(!frame))
 		return false;
-	spte = leaf_spte(&l, slot, frame, gpte);
+	spte = leaf_spte(&l, slot, frame, gpte) | X86_PTE_A;
 	if (UNLIKELY((access & X86_PF_W) && !(spte & X86_PTE_W)))
 		return false;
 	if (old) {
@@ -111,5 +112,54 @@ bool fast_fault(struct umbra_vcpu *vcpu, const struct umbra_page_fault *fault, u
 	}
 	bring_up_to_date(vm, known->page, index, gpte);
 	*outcome = fast_inject(vm, gva, code, out);
+	return true;
+}
+
+/* The frame that a store at @gva goes to, whose A and D are set. Returns false if that is not known
+ * without a walk, or not allowed. */
+static bool store_target(struct umbra_vcpu *vcpu, umbra_gva gva, access_bits access, uint64_t *gfn)
+{
+	const struct descent *known = tree_known_large(vcpu, gva);
+	unsigned index = gva_index(gva, 1);
+	uint64_t gpte;
+
+	if (LIKELY(known)) {
+		gpte = known->was[0];
+		*gfn = gpte_gfn(gpte, 2) + index;
+		return (gpte & X86_PTE_D) && walk_permitted(vcpu, access, known->all, known->any);
+	}
+	known = tree_known(vcpu, gva);
+	if (!known)
+		return false;
+	gpte = page_gpte(&vcpu->vm->pages[known->page], index);
+	if (!gpte_grants(gpte, vcpu->format->reserved[1][0]) || !(gpte & X86_PTE_D) ||
+		!walk_permitted(vcpu, access, known->all & gpte, known->any | gpte))
+		return false;
+	bring_up_to_date(vcpu->vm, known->page, index, gpte);
+	*gfn = gpte_gfn(gpte, 1);
+	return true;
+}
+
+__attribute__((noinline)) bool fast_store(struct umbra_vcpu *vcpu,
+	const struct umbra_page_fault *fault, umbra_gva gva, struct umbra_exit *out)
+{
+	struct umbra_vm *vm = vcpu->vm;
+	access_bits access = mode_access(vcpu, fault);
+	const struct slot *slot;
+	const struct frame *frame;
+	uint64_t gfn;
+
+	/* What may have been an implicit access needs more thought. */
+	if ((access & (X86_PF_W | ACCESS_AC)) != X86_PF_W || vcpu->pke || vcpu->pks || !vcpu->wp ||
+		!store_target(vcpu, gva, access, &gfn))
+		return false;
+	slot = slot_find(vm, gfn);
+	frame = slot_frame(slot, gfn);
+	if (!frame || !slot->writable || !frame_protected(frame) ||
+		write_decide(vcpu, gfn, frame, access) == WRITE_FREE)
+		return false;
+	vm->stats.pf_emulate++;
+	out->vector = 0;
+	out->gpa = gfn << X86_PAGE_SHIFT | gva % X86_PAGE_SIZE;
 	return true;
 }

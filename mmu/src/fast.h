@@ -20,9 +20,13 @@ static inline enum umbra_outcome fast_inject(
  * Answer a fault at @gva that needs no more than the last-level entry of a way that is known: put a
  * leaf for RAM there, or inject what the guest's entry says. Returns false, and has changed nothing
  * (but A and D of the guest's entry, for an access that is allowed), where more is to be thought
- * of: then the long way has to be gone. Lock: MMU lock held.
+ * of: then the long way has to be gone. Lock: MMU lock held, here and below.
  */
 bool fast_fault(struct umbra_vcpu *vcpu, const struct umbra_page_fault *fault, umbra_gva gva,
 	struct umbra_exit *out, enum umbra_outcome *outcome);
+
+/* The same for a store that the host has to make (UMBRA_EMULATE): returns true if it is one. */
+bool fast_store(struct umbra_vcpu *vcpu, const struct umbra_page_fault *fault, umbra_gva gva,
+	struct umbra_exit *out);
 
 #endif

@@ -107,12 +107,13 @@ static enum umbra_outcome look(struct umbra_vcpu *vcpu, const struct umbra_page_
 		vm->stats.pf_mmio++;
 		return UMBRA_MMIO;
 	}
-	if ((access & X86_PF_W) && target.frame && frame_protected(target.frame)) {
-		vm->stats.pf_write_table++;
-		*again = write_decide(vcpu, &walk) == WRITE_FREE;
+	if ((access & X86_PF_W) && target_protected(&target)) {
+		*again = write_decide(vcpu, walk.gfn, target.frame, access) == WRITE_FREE;
 		if (*again)
 			return UMBRA_RESUME;
 		emulate = true;
+		/* What is stored to is read, too; and the next store has a way that is known. */
+		(void)tree_map(vcpu, gva, &walk, access & ~(access_bits)X86_PF_W, &target);
 	}
 	if (emulate || unmappable(vcpu, fault, access, &walk)) {
 		hand_over(vcpu, gva, access, &walk, out);
@@ -136,6 +137,8 @@ static enum umbra_outcome answer(struct umbra_vcpu *vcpu, const struct umbra_pag
 	enum umbra_outcome outcome;
 	bool again = false;
 
+	if (fast_store(vcpu, fault, gva, out))
+		return UMBRA_EMULATE;
 	page_reserve(vm, RESERVE_PAGES);
 	outcome = look(vcpu, fault, gva, out, &again);
 	if (again)

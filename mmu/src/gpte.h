@@ -79,12 +79,17 @@ static inline bool gpte_group_same(const uint64_t *now, const uint64_t *was)
 static inline void page_entries_at(const struct shadow_page *page, unsigned offset, size_t n_bytes,
 	unsigned *first, unsigned *end)
 {
-	unsigned bytes = page_narrow(page) ? 4 : 8;
-	unsigned shift = page_narrow(page) ? page_level(page) - 1 : 0; /* 2 of ours for 1: 1 */
-	unsigned base = page_narrow(page) ? page_quadrant(page) * ENTRIES : 0;
-	unsigned from = offset / bytes << shift;
-	unsigned to = ((unsigned)(offset + n_bytes - 1) / bytes + 1) << shift;
+	unsigned shift, base, from, to;
 
+	if (LIKELY(!page_narrow(page))) {
+		*first = offset / 8;
+		*end = (unsigned)(offset + n_bytes + 7) / 8;
+		return;
+	}
+	shift = page_level(page) - 1; /* 2 of ours for 1: 1 */
+	base = page_quadrant(page) * ENTRIES;
+	from = offset / 4 << shift;
+	to = (unsigned)(offset + n_bytes + 3) / 4 << shift;
 	*first = from < base ? 0 : from - base;
 	*end = to < base ? 0 : to - base > ENTRIES ? ENTRIES : to - base;
 }

@@ -71,8 +71,8 @@ LEAF_INLINE void leaf_clear(const struct leaves *l, unsigned index, uint64_t spt
 	if (UNLIKELY(!(spte & SPTE_RMAP)))
 		return;
 	frame = frame_of_ram(l->vm, gfn);
-	if (UNLIKELY(frame->shadows & FRAME_UNSYNC) && (spte & X86_PTE_D))
-		frame->shadows |= FRAME_WRITTEN;
+	if (UNLIKELY(frame->state & FRAME_UNSYNC) && (spte & X86_PTE_D))
+		frame->state |= FRAME_WRITTEN;
 	rmap_remove(l->vm, &frame->rmap, l->ref + index);
 }
 
@@ -90,12 +90,12 @@ LEAF_INLINE void leaf_cleared(const struct leaves *l, unsigned n)
 	flush_note_lost(l->vm, l->page);
 }
 
-/* What a leaf for RAM in @slot has to be for the usable @gpte. */
+/* What a leaf for RAM in @slot has to be for the usable @gpte. A is not set: it tells of use. */
 LEAF_INLINE uint64_t leaf_spte(
 	const struct leaves *l, const struct slot *slot, const struct frame *frame, uint64_t gpte)
 {
 	uint64_t hfn = gpte_gfn(gpte, 1) + (slot->hfn - slot->first);
-	uint64_t spte = hfn << X86_PAGE_SHIFT | X86_PTE_P | X86_PTE_A | SPTE_RMAP |
+	uint64_t spte = hfn << X86_PAGE_SHIFT | X86_PTE_P | SPTE_RMAP |
 			spte_rights(l->role, gpte, true) | spte_leaf_bits(gpte, 1);
 
 	return slot_may_write(slot, frame) ? spte : spte & ~X86_PTE_W;

@@ -34,6 +34,8 @@ static inline void mmu_unlock(struct umbra_vm *vm)
 		sync_reap_orphans(vm);
 	if (vm->flush_all)
 		flush_now(vm);
+	if (UMBRA_DEBUG)
+		vm->reserved = 0;
 	atomic_store_explicit(&vm->lock, 0, memory_order_release);
 }
 

@@ -12,11 +12,6 @@
 #include "sync.h"
 #include "unsync.h"
 
-static uint32_t *hash_head(const struct umbra_vm *vm, uint64_t gfn)
-{
-	return &vm->hash[(gfn * 0x9e3779b97f4a7c15ull) >> vm->hash_shift];
-}
-
 void page_init(struct umbra_vm *vm)
 {
 	for (uint32_t page = vm->n_pages - 1; page > 0; page--) {
@@ -37,28 +32,10 @@ void page_reclaim(struct umbra_vm *vm, unsigned n)
 
 uint32_t page_lookup(const struct umbra_vm *vm, uint64_t gfn, uint32_t role)
 {
-	uint32_t page = *hash_head(vm, gfn);
+	uint32_t page = *page_hash(vm, gfn);
 
 	while (page && (vm->pages[page].gfn != gfn || vm->pages[page].role != role))
 		page = vm->pages[page].hash_next;
-	return page;
-}
-
-uint32_t page_at(const struct umbra_vm *vm, uint64_t gfn, uint32_t after)
-{
-	uint32_t page = after ? vm->pages[after].hash_next : *hash_head(vm, gfn);
-
-	while (page && vm->pages[page].gfn != gfn)
-		page = vm->pages[page].hash_next;
-	return page;
-}
-
-uint32_t page_of_table(const struct umbra_vm *vm, uint64_t gfn, uint32_t after)
-{
-	uint32_t page = page_at(vm, gfn, after);
-
-	while (page && !page_has_table(&vm->pages[page]))
-		page = page_at(vm, gfn, page);
 	return page;
 }
 
@@ -68,21 +45,25 @@ static void join_table(struct umbra_vm *vm, uint32_t page)
 	struct shadow_page *sp = &vm->pages[page];
 	struct slot *slot = slot_find(vm, sp->gfn);
 	struct frame *frame = slot_frame(slot, sp->gfn);
+	bool known;
 
 	sp->guest = slot_table(slot, sp->gfn);
 	sp->guest_ro = slot_table_ro(slot);
 	sp->frame = frame;
 	if (!frame)
 		return;
-	if (!frame->shadows++) {
+	known = frame->state & (FRAME_SHADOWS | FRAME_TRACKED);
+	frame->state += FRAME_SHADOW;
+	if (!known) {
+		frame->state &= ~FRAME_UNSYNC;
 		large_split(vm, slot, sp->gfn);
 		/* What cannot be written is in sync: an A that is lost there is no change. */
 		if (page_oos(vm, page_level(sp)) && !sp->guest_ro)
-			frame->shadows |= FRAME_UNSYNC;
+			frame->state |= FRAME_UNSYNC;
 		else
 			sync_write_protect(vm, sp->gfn);
 	}
-	if (frame->shadows & FRAME_UNSYNC)
+	if (frame->state & FRAME_UNSYNC)
 		unsync_join(vm, page);
 }
 
@@ -90,9 +71,9 @@ uint32_t page_create(struct umbra_vm *vm, uint64_t gfn, uint32_t role, uint32_t 
 {
 	uint32_t page = vm->free_list;
 	struct shadow_page *sp = &vm->pages[page];
-	uint32_t *head = hash_head(vm, gfn);
+	uint32_t *head = page_hash(vm, gfn);
 
-	UMBRA_ASSERT(vm, page && !page_lookup(vm, gfn, role));
+	UMBRA_ASSERT(vm, page && vm->reserved-- && !page_lookup(vm, gfn, role));
 	/* A CPU may still walk what this page was before. */
 	if (vm->freed)
 		flush_now(vm);
@@ -176,16 +157,20 @@ static void leave_table(struct umbra_vm *vm, struct shadow_page *sp)
 {
 	struct frame *frame = sp->frame;
 
-	if (!frame || (--frame->shadows & ~FRAME_FLAGS))
+	if (!frame)
 		return;
-	frame->shadows = 0;
-	large_may_merge(vm, sp->gfn);
+	frame->state -= FRAME_SHADOW;
+	if (frame_tables(frame))
+		return;
+	frame_free(frame);
+	if (!(frame->state & FRAME_TRACKED))
+		large_may_merge(vm, sp->gfn);
 }
 
 void page_zap(struct umbra_vm *vm, uint32_t page, bool orphans)
 {
 	struct shadow_page *sp = &vm->pages[page];
-	uint32_t *at = hash_head(vm, sp->gfn);
+	uint32_t *at = page_hash(vm, sp->gfn);
 
 	UMBRA_ASSERT(vm, sp->in_use && !sp->roots);
 	while (sp->parents)

@@ -15,12 +15,14 @@ void page_init(struct umbra_vm *vm);
 /* Give up pages (reclaim.c) until @n are free. */
 void page_reclaim(struct umbra_vm *vm, unsigned n);
 
-/* Make sure that @n pages are free. Cannot fail: n is at most RESERVE_PAGES. Only at the beginning
- * of an event: it may zap anything but roots. */
+/* Make sure that @n pages are free, until the lock is let go. Cannot fail: n is at most
+ * RESERVE_PAGES. Only at the beginning of an event: it may zap anything but roots. */
 static inline void page_reserve(struct umbra_vm *vm, unsigned n)
 {
 	if (vm->n_free < n)
 		page_reclaim(vm, n);
+	if (UMBRA_DEBUG)
+		vm->reserved = n;
 }
 
 /* The page for (@gfn, @role), or 0. */
@@ -30,15 +32,37 @@ uint32_t page_lookup(const struct umbra_vm *vm, uint64_t gfn, uint32_t role);
  * reserved. Cannot fail. */
 uint32_t page_create(struct umbra_vm *vm, uint64_t gfn, uint32_t role, uint32_t parent);
 
+/* Where the list of pages with the hash of @gfn begins. */
+static inline uint32_t *page_hash(const struct umbra_vm *vm, uint64_t gfn)
+{
+	return &vm->hash[(gfn * 0x9e3779b97f4a7c15ull) >> vm->hash_shift];
+}
+
 /* The first page, or the one after @after, that begins at @gfn, direct ones too; 0: no more. */
-uint32_t page_at(const struct umbra_vm *vm, uint64_t gfn, uint32_t after);
+static inline uint32_t page_at(const struct umbra_vm *vm, uint64_t gfn, uint32_t after)
+{
+	uint32_t page = after ? vm->pages[after].hash_next : *page_hash(vm, gfn);
+
+	while (page && vm->pages[page].gfn != gfn)
+		page = vm->pages[page].hash_next;
+	return page;
+}
 
 /* The first page, or the one after @after, made from guest table @gfn; 0: no more. */
-uint32_t page_of_table(const struct umbra_vm *vm, uint64_t gfn, uint32_t after);
+static inline uint32_t page_of_table(const struct umbra_vm *vm, uint64_t gfn, uint32_t after)
+{
+	uint32_t page = page_at(vm, gfn, after);
+
+	while (page && !page_has_table(&vm->pages[page]))
+		page = page_at(vm, gfn, page);
+	return page;
+}
 
 /* May a table with a page of @level go out of sync? */
 static inline bool page_oos(const struct umbra_vm *vm, unsigned level)
 {
+	if (vm->policy.write > UMBRA_WRITE_UNSYNC)
+		return false;
 	return level == 1 ? vm->policy.oos != UMBRA_OOS_OFF : vm->policy.oos == UMBRA_OOS_ALL;
 }
 

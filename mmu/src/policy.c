@@ -11,7 +11,7 @@ const struct umbra_policy umbra_policy_default = {
 	.cache = true,
 	.large = true,
 	.elide = true,
-	.emulate = true,
+	.write = UMBRA_WRITE_AUTO,
 	.oos = UMBRA_OOS_ALL,
 	.snapshot = true,
 	.sticky = 20,
@@ -60,12 +60,13 @@ static const struct key keys[] = {
 		.offset_bytes = offsetof(struct umbra_policy, snapshot),
 		.help = "snapshot=on|off       a resync compares; off: it forgets the "
 			"table (on)"},
-	{.name = "emulate",
-		.kind = KIND_BOOL,
-		.offset_bytes = offsetof(struct umbra_policy, emulate),
-		.help = "emulate=on|off        emulate stores into protected tables, or "
-			"unshadow "
-			"(on)"},
+	{.name = "write",
+		.kind = KIND_ENUM,
+		.offset_bytes = offsetof(struct umbra_policy, write),
+		.values = {"auto", "unsync", "emulate", "zap"},
+		.help = "write=HOW             stores into tables: auto (by cost), unsync, "
+			"emulate, zap "
+			"(auto)"},
 	{.name = "prefetch",
 		.kind = KIND_POWER,
 		.offset_bytes = offsetof(struct umbra_policy, prefetch),
@@ -196,6 +197,7 @@ static bool parse_value(const struct key *key, struct word word, struct umbra_po
 }
 
 static_assert(sizeof(enum umbra_oos) == sizeof(unsigned) &&
+		      sizeof(enum umbra_write) == sizeof(unsigned) &&
 		      sizeof(enum umbra_replace) == sizeof(unsigned),
 	"enums are stored as unsigned");
 

@@ -121,7 +121,8 @@ static void visit_idle_root(struct umbra_vm *vm)
 		if (sp->owner != vm->visit || sp->roots || sp->parents || !page_has_table(sp))
 			continue;
 		sync_owner(vm, vm->visit);
-		if (!leads_to_own(vm, vm->visit))
+		/* Or it has been given up. */
+		if (sp->in_use && !leads_to_own(vm, vm->visit))
 			page_zap(vm, vm->visit, false);
 		return;
 	}

@@ -47,16 +47,36 @@ static inline struct frame *frame_of_ram(struct umbra_vm *vm, uint64_t gfn)
 	return &slot->frames[gfn - slot->first];
 }
 
-/* A guest table whose stores must be seen: no entry maps it writable (I2). */
-static inline bool frame_protected(const struct frame *frame)
+/* Shadow pages made from it. */
+static inline unsigned frame_tables(const struct frame *frame)
 {
-	return frame->shadows && !(frame->shadows & FRAME_UNSYNC);
+	return (frame->state & FRAME_SHADOWS) / FRAME_SHADOW;
 }
 
-/* May a 4K leaf for @frame (NULL: not RAM), of @slot (NULL: absent), be writable now? */
+/* More than one? */
+static inline bool frame_many_tables(const struct frame *frame)
+{
+	return frame->state & (FRAME_SHADOWS - FRAME_SHADOW);
+}
+
+/* A synced guest table, or tracked: stores into it must be seen, no entry maps it writable (I2). */
+static inline bool frame_protected(const struct frame *frame)
+{
+	return (int32_t)frame->state > 0;
+}
+
+/* Nothing stands for @frame any more, neither shadows nor perhaps who tracks it. */
+static inline void frame_free(struct frame *frame)
+{
+	frame->state &= FRAME_TRACKED | FRAME_CHURN;
+	if (frame->state && !(frame->state & FRAME_TRACKED))
+		frame->state |= FRAME_UNSYNC;
+}
+
+/* May a 4K leaf for @frame, RAM of @slot, be writable now? */
 static inline bool slot_may_write(const struct slot *slot, const struct frame *frame)
 {
-	return slot && slot->writable && !(frame && frame_protected(frame));
+	return slot->writable && !frame_protected(frame);
 }
 
 /* Can the aligned 2M at @gfn be one mapping: all in one slot, same alignment of host frames. Not

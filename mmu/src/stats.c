@@ -22,6 +22,8 @@ const struct umbra_stat_name umbra_stat_names[] = {
 	ROW(mmu_sync_changed),
 	ROW(mmu_prefetch),
 	ROW(mmu_unshadow),
+	ROW(mmu_flooded),
+	ROW(mmu_tracked),
 	ROW(mmu_shadow_created),
 	ROW(mmu_shadow_zapped),
 	ROW(mmu_recycled),

@@ -32,12 +32,14 @@
  *    usable and at the last level, installed.
  * 8. D bits are cleared, to ask again, only where the tag is flushed before the guest goes on, if a
  *    TLB can have them: at rules 4 and 5. At rule 6 they are looked at and left.
- * 9. A table that was found as it was at `sticky` flushes in a row is write-protected at the next.
- *    Until then writing it costs nothing, and a flush no more than the question.
+ * 9. A table that was found as it was at `sticky` flushes in a row (INVLPGs too, where these ask)
+ * is write-protected at the next. Until then writing it costs nothing, and a flush no more than the
+ * question.
  * 10. After a flush at most UNSYNC_MAX pages are in a list, which bounds the work of the next.
  */
 #include "sync.h"
 
+#include "flood.h"
 #include "flush.h"
 #include "page.h"
 #include "set.h"
@@ -59,23 +61,23 @@ void sync_write_protect(struct umbra_vm *vm, uint64_t gfn)
 		flush_later(vm);
 }
 
-/* Writes are trapped again from here on, and what was written until now is seen: so protect first,
- * then compare. */
-static void protect_again(struct umbra_vm *vm, uint64_t gfn)
+/* What was written until now is seen: so protect first, then compare. */
+void sync_protect(struct umbra_vm *vm, uint64_t gfn)
 {
-	frame_of(vm, gfn)->shadows &= ~FRAME_FLAGS;
+	frame_of(vm, gfn)->state &= ~(FRAME_UNSYNC | FRAME_WRITTEN);
 	sync_write_protect(vm, gfn);
 	if (vm->flush_all && vm->n_vcpus > 1)
 		flush_now(vm);
 	for (uint32_t page = page_of_table(vm, gfn, 0); page; page = page_of_table(vm, gfn, page)) {
 		unsync_leave(vm, page);
 		sync_page(vm, page);
+		flood_begin(vm, page);
 	}
 }
 
 void sync_unsync(struct umbra_vm *vm, uint64_t gfn)
 {
-	frame_of(vm, gfn)->shadows |= FRAME_UNSYNC;
+	frame_of(vm, gfn)->state |= FRAME_UNSYNC;
 	vm->stats.mmu_unsync++;
 	for (uint32_t page = page_of_table(vm, gfn, 0); page; page = page_of_table(vm, gfn, page))
 		unsync_join(vm, page);
@@ -125,18 +127,23 @@ static bool flush_page(struct umbra_vm *vm, uint32_t page)
 	if (LIKELY(vm->policy.snapshot))
 		return sync_page(vm, page);
 	vm->stats.mmu_sync++;
+	vm->use_seen = true; /* for all that is known */
 	page_empty(vm, page, false);
 	return true;
 }
 
 /* The table of @page changes: its other pages need not. */
-static void not_idle(struct umbra_vm *vm, struct shadow_page *sp)
+static void changed(struct umbra_vm *vm, uint32_t page)
 {
+	struct shadow_page *sp = &vm->pages[page];
+
 	sp->idle = 0;
-	if (LIKELY((sp->frame->shadows & ~FRAME_FLAGS) == 1))
-		return;
-	for (uint32_t p = page_of_table(vm, sp->gfn, 0); p; p = page_of_table(vm, sp->gfn, p))
-		vm->pages[p].idle = 0;
+	if (UNLIKELY(frame_many_tables(sp->frame))) {
+		for (uint32_t p = page_of_table(vm, sp->gfn, 0); p;
+			p = page_of_table(vm, sp->gfn, p))
+			vm->pages[p].idle = 0;
+	}
+	flood_flush(vm, page);
 }
 
 /* Several vCPUs: take W from all tables that flush_list() may be about to protect before it looks
@@ -152,7 +159,7 @@ static void take_writes(struct umbra_vm *vm, uint32_t owner, unsigned which)
 		flush_now(vm);
 }
 
-/* Rules 4, 9 and 10. */
+/* Rules 4, 5, 9 and 10. */
 static void flush_list(struct umbra_vm *vm, uint32_t owner, unsigned which)
 {
 	unsigned n = 0;
@@ -164,11 +171,11 @@ static void flush_list(struct umbra_vm *vm, uint32_t owner, unsigned which)
 
 		vm->unsync_next = sp->unsync_next;
 		if (flush_page(vm, page))
-			not_idle(vm, sp);
+			changed(vm, page);
 		else if (++sp->idle > vm->policy.sticky || !page_oos(vm, page_level(sp)))
-			protect_again(vm, sp->gfn);
+			sync_protect(vm, sp->gfn);
 		if (++n > UNSYNC_MAX && sp->listed)
-			protect_again(vm, sp->gfn);
+			sync_protect(vm, sp->gfn);
 		/* From the root down: before what hangs below them is compared in vain. */
 		if (vm->n_orphans)
 			sync_reap_orphans(vm);
@@ -202,6 +209,7 @@ static inline void for_each_owner(
 
 void sync_root(struct umbra_vm *vm, uint32_t root)
 {
+	vm->use_seen = false;
 	for_each_owner(vm, root, sync_owner);
 }
 
@@ -227,11 +235,7 @@ void sync_path(struct umbra_vm *vm, umbra_gva gva, uint32_t page)
  * at every INVLPG from here on. */
 static void sync_upper(struct umbra_vm *vm, uint32_t owner)
 {
-	for (uint32_t page = vm->pages[owner].unsync[UNSYNC_UPPER].first; page;
-		page = vm->pages[page].unsync_next) {
-		if (unsync_take_written(vm, page))
-			sync_page(vm, page);
-	}
+	flush_list(vm, owner, UNSYNC_UPPER);
 }
 
 void sync_gva(struct umbra_vcpu *vcpu, umbra_gva gva)
@@ -239,6 +243,7 @@ void sync_gva(struct umbra_vcpu *vcpu, umbra_gva gva)
 	struct umbra_vm *vm = vcpu->vm;
 	const struct descent *known;
 
+	vm->use_seen = false;
 	if (!(vcpu->regs.efer & X86_EFER_TCE))
 		for_each_owner(vm, vcpu->root, sync_upper);
 	known = tree_known(vcpu, gva);

@@ -27,8 +27,9 @@ void sync_entry_now(struct umbra_vm *vm, uint32_t page, unsigned index);
 void sync_other_half(struct umbra_vm *vm, uint32_t page, unsigned index);
 
 /* @n_bytes at @offset of the guest table @gfn were written: look at the entries touched, in each of
- * its pages. */
-void sync_written(struct umbra_vm *vm, uint64_t gfn, unsigned offset, size_t n_bytes);
+ * its @n_tables pages. */
+void sync_written(
+	struct umbra_vm *vm, uint64_t gfn, unsigned n_tables, unsigned offset, size_t n_bytes);
 
 /* A and D were set in narrow tables. Where such a table has shadows as a wide one too, these bits
  * are others there: bring the entries up to date. */
@@ -46,6 +47,9 @@ bool sync_page(struct umbra_vm *vm, uint32_t page);
 
 /* Take W from every leaf that maps @gfn. */
 void sync_write_protect(struct umbra_vm *vm, uint64_t gfn);
+
+/* Trap writes of @gfn, which was unsync or has just begun to be tracked, from here on. */
+void sync_protect(struct umbra_vm *vm, uint64_t gfn);
 
 /* Let the shadowed, synced table @gfn be written from now on. */
 void sync_unsync(struct umbra_vm *vm, uint64_t gfn);

@@ -87,8 +87,9 @@ LEAF_INLINE bool may_write(const struct leaves *l, uint64_t gpte)
 {
 	uint64_t gfn = gpte_gfn(gpte, 1);
 	const struct slot *slot = slot_find(l->vm, gfn);
+	const struct frame *frame = slot_frame(slot, gfn);
 
-	return slot_may_write(slot, slot_frame(slot, gfn));
+	return LIKELY(frame) ? slot_may_write(slot, frame) : tree_may_write(l->vm, gfn, 1);
 }
 
 /* The leaf @spte stays, and has to be @now, for @gpte. */
@@ -113,7 +114,9 @@ LEAF_INLINE void sync_leaf(
 	tally->were |= spte;
 	l->snapshot[index] = gpte;
 	if (spte && usable) {
-		uint64_t now = (spte & ~SPTE_RIGHTS) | spte_rights(l->role, gpte, true);
+		/* Without A, to see whether it is used. */
+		uint64_t now =
+			(spte & ~(SPTE_RIGHTS | X86_PTE_A)) | spte_rights(l->role, gpte, true);
 
 		if (LIKELY(!((was ^ gpte) & ~ONLY_RIGHTS))) {
 			change(l, index, spte, now, gpte, tally);
@@ -138,9 +141,10 @@ static inline void settle_tally(const struct leaves *l, const struct tally *tall
 	l->vm->changes++;
 	if (tally->cleared)
 		leaf_cleared(l, tally->cleared);
-	else if ((tally->gone & ~X86_PTE_NX) || (tally->come & ~X86_PTE_W))
+	else if ((tally->gone & ~(X86_PTE_NX | X86_PTE_A)) || (tally->come & ~X86_PTE_W))
 		flush_note_lost(l->vm, l->page);
 	l->vm->stale_writable |= tally->were & X86_PTE_W;
+	l->vm->use_seen |= tally->were & X86_PTE_A;
 }
 
 /* What the entry above the last level, which leads where it led, has to be for @gpte; 0: it has to
@@ -170,6 +174,7 @@ static void sync_upper_entry(struct umbra_vm *vm, uint32_t page, unsigned index,
 	bool same = same_target(sp->role, vm->snapshots[page][index], gpte);
 	uint64_t now = spte && same ? changed_upper(vm, page, spte, gpte) : 0;
 
+	vm->use_seen |= spte & X86_PTE_A;
 	if (spte)
 		note_stale(vm, sp, spte);
 	if (now) {
@@ -213,11 +218,15 @@ void sync_other_half(struct umbra_vm *vm, uint32_t page, unsigned index)
 		sync_entry_now(vm, page, index ^ 1);
 }
 
-void sync_written(struct umbra_vm *vm, uint64_t gfn, unsigned offset, size_t n_bytes)
+void sync_written(
+	struct umbra_vm *vm, uint64_t gfn, unsigned n_tables, unsigned offset, size_t n_bytes)
 {
-	for (uint32_t page = page_of_table(vm, gfn, 0); page; page = page_of_table(vm, gfn, page)) {
+	uint32_t page = 0;
+
+	while (n_tables--) {
 		unsigned i, end;
 
+		page = page_of_table(vm, gfn, page);
 		page_entries_at(&vm->pages[page], offset, n_bytes, &i, &end);
 		for (; i < end; i++)
 			sync_entry_now(vm, page, i);

@@ -9,6 +9,7 @@
 #include "slot.h"
 #include "spte.h"
 #include "sync.h"
+#include "track.h"
 #include "unsync.h"
 
 bool tree_target(struct umbra_vm *vm, uint64_t gfn, struct target *target)
@@ -23,6 +24,7 @@ bool tree_target(struct umbra_vm *vm, uint64_t gfn, struct target *target)
 	target->frame = slot_frame(slot, gfn);
 	target->hfn = slot->hfn + (gfn - slot->first);
 	target->writable = slot->writable;
+	target->tracked = slot->tracked && track_any(vm, gfn, 1);
 	return true;
 }
 
@@ -31,8 +33,8 @@ bool tree_may_write(struct umbra_vm *vm, uint64_t gfn, unsigned level)
 	struct target target;
 
 	/* A 2M leaf exists only where there is no table (fits_large). */
-	return tree_target(vm, gfn, &target) &&
-	       (level > 1 ? target.writable : slot_may_write(target.slot, target.frame));
+	return tree_target(vm, gfn, &target) && target.writable &&
+	       (level > 1 || !target_protected(&target));
 }
 
 /* ---- leaves ---- */
@@ -73,7 +75,7 @@ void tree_prefetch_device(struct umbra_vm *vm, uint32_t page, unsigned index, ui
 	if (!tree_target(vm, gpte_gfn(gpte, 1), &target))
 		return;
 	vm->stats.mmu_prefetch++;
-	if (!target.writable)
+	if (!target.writable || target.tracked)
 		bits &= ~X86_PTE_W;
 	set_leaf(vm, page, index, target.hfn << X86_PAGE_SHIFT | X86_PTE_P | bits, NULL);
 }
@@ -110,10 +112,10 @@ static void fill_direct(struct umbra_vm *vm, uint32_t page)
 		n = 1;
 		if (!tree_target(vm, sp->gfn + i, &target))
 			continue;
-		if (target.slot)
+		if (target.slot && !target.slot->tracked)
 			run = target.slot->first + target.slot->n_frames - (sp->gfn + i);
 		n = run < ENTRIES - i ? (unsigned)run : ENTRIES - i;
-		if (target.writable)
+		if (target.writable && !target.tracked)
 			leaf |= X86_PTE_W;
 		set_leaves(vm, page, i, n, leaf | target.hfn << X86_PAGE_SHIFT, target.frame);
 	}
@@ -270,6 +272,20 @@ static void descent_done(
 	known->page = page;
 }
 
+/* The same where it came to a large page, which @page has the parts of. */
+static void descent_done_large(struct umbra_vcpu *vcpu, const struct descent *known, umbra_gva gva,
+	uint32_t page, uint64_t made)
+{
+	struct descent *large = &vcpu->large[gva >> 21 & (DESCENTS - 1)];
+
+	if (!known->sure)
+		return;
+	*large = *known;
+	large->tag = tree_descent_tag(vcpu, gva);
+	large->made = made;
+	large->page = page;
+}
+
 static void descend(struct umbra_vcpu *vcpu, umbra_gva gva, struct walk *walk)
 {
 	struct umbra_vm *vm = vcpu->vm;
@@ -343,7 +359,10 @@ static bool fits_large(const struct umbra_vm *vm, uint64_t gfn, const struct tar
 {
 	if (!vm->policy.large || !slot_large_fits(target->slot, gfn))
 		return false;
-	return !target->frame || !slot_region(target->slot, gfn)->n_tables;
+	if (target->frame)
+		return !slot_region(target->slot, gfn)->n_tables;
+	return !target->slot->tracked ||
+	       !track_any(vm, gfn & ~(uint64_t)(LARGE_FRAMES - 1), LARGE_FRAMES);
 }
 
 static uint32_t *large_rmap(const struct target *target, uint64_t gfn)
@@ -363,8 +382,7 @@ static bool map_leaf(struct umbra_vm *vm, uint32_t page, unsigned index, uint64_
 		hfn &= ~(uint64_t)(LARGE_FRAMES - 1);
 		rmap = large_rmap(target, gfn);
 	}
-	if ((bits & X86_PTE_W) &&
-		!(large ? target->writable : slot_may_write(target->slot, target->frame)))
+	if (!target->writable || (!large && target_protected(target)))
 		bits &= ~X86_PTE_W;
 	return replace_leaf(
 		vm, page, index, hfn << X86_PAGE_SHIFT | X86_PTE_P | X86_PTE_A | bits, rmap);
@@ -422,9 +440,13 @@ bool tree_map(struct umbra_vcpu *vcpu, umbra_gva gva, const struct walk *walk, a
 			if (gpte && level == 1) {
 				descent_done(vcpu, known, gva, page, before);
 				tree_prefetch_around(vm, page, index, access);
+			} else if (level == 1 && walk->leaf_level == 2 && !walk->narrow) {
+				descent_done_large(vcpu, known, gva, page, before);
 			}
 			return changed;
 		}
+		if (walk->leaf_level == 2)
+			descent_pass(vm, known, page, gva, gpte);
 		/* The guest's page is larger than a leaf can be here: the parts hang in a direct
 		 * page. */
 		role = role & ROLE_DIRECT ? (role & ~ROLE_PAE_ROOT) - 1

@@ -8,6 +8,7 @@
 #define MMU_TREE_H
 
 #include "gpte.h"
+#include "slot.h"
 #include "walk.h"
 
 /* What a guest frame is backed by. */
@@ -15,8 +16,15 @@ struct target {
 	const struct slot *slot; /* NULL: absent */
 	struct frame *frame;     /* NULL: not RAM */
 	uint64_t hfn;
-	bool writable; /* the slot lets the guest write; says nothing of protection (I2) */
+	bool writable; /* the slot lets the guest write */
+	bool tracked;  /* no RAM: stores into the frame must be seen (I2) */
 };
+
+/* Must stores into its 4K frame be seen now (I2)? */
+static inline bool target_protected(const struct target *target)
+{
+	return target->frame ? frame_protected(target->frame) : target->tracked;
+}
 
 /* Returns false if nothing may be mapped for @gfn (absent, and the embedder gave no absent page).
  */
@@ -28,21 +36,35 @@ static inline uint64_t tree_descent_tag(const struct umbra_vcpu *vcpu, umbra_gva
 	return gva >> 21 | (uint64_t)vcpu->root << 43;
 }
 
-/* The descent for @gva, if one is remembered and still good; NULL if not. */
-static inline const struct descent *tree_known(const struct umbra_vcpu *vcpu, umbra_gva gva)
+/* Is @known a descent for @gva, and still good? */
+static inline bool tree_descent_holds(
+	const struct umbra_vcpu *vcpu, const struct descent *known, umbra_gva gva)
 {
-	const struct descent *known = &vcpu->descents[gva >> 21 & (DESCENTS - 1)];
 	const struct shadow_page *pages = vcpu->vm->pages;
 
 	if (known->tag != tree_descent_tag(vcpu, gva) || pages[0].unlinked > known->made ||
 		pages[vcpu->root].unlinked > known->made)
-		return NULL;
+		return false;
 	static_assert(MAX_LEVEL == 5, "four levels above the last");
-	if (gpte_load(known->at[0]) != known->was[0] || gpte_load(known->at[1]) != known->was[1] ||
-		gpte_load(known->at[2]) != known->was[2] ||
-		gpte_load(known->at[3]) != known->was[3])
-		return NULL;
-	return known;
+	return gpte_load(known->at[0]) == known->was[0] &&
+	       gpte_load(known->at[1]) == known->was[1] &&
+	       gpte_load(known->at[2]) == known->was[2] && gpte_load(known->at[3]) == known->was[3];
+}
+
+/* The descent for @gva, if one is remembered and still good; NULL if not. */
+static inline const struct descent *tree_known(const struct umbra_vcpu *vcpu, umbra_gva gva)
+{
+	const struct descent *known = &vcpu->descents[gva >> 21 & (DESCENTS - 1)];
+
+	return tree_descent_holds(vcpu, known, gva) ? known : NULL;
+}
+
+/* The same that ends in a large page of the guest's. */
+static inline const struct descent *tree_known_large(const struct umbra_vcpu *vcpu, umbra_gva gva)
+{
+	const struct descent *known = &vcpu->large[gva >> 21 & (DESCENTS - 1)];
+
+	return tree_descent_holds(vcpu, known, gva) ? known : NULL;
 }
 
 /*

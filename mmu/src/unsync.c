@@ -4,6 +4,7 @@
 
 #include "page.h"
 #include "set.h"
+#include "slot.h"
 #include "spte.h"
 
 static struct unsync_list *list_of(struct umbra_vm *vm, uint32_t page)
@@ -117,7 +118,7 @@ bool unsync_written(struct umbra_vm *vm, uint32_t page)
 	const struct shadow_page *sp = &vm->pages[page];
 	unsigned n = 0;
 
-	if (sp->written || vm->n_vcpus > 1 || (sp->frame->shadows & FRAME_WRITTEN))
+	if (sp->written || vm->n_vcpus > 1 || (sp->frame->state & FRAME_WRITTEN))
 		return true;
 	for (uint32_t ref = sp->frame->rmap; ref; ref = ref_link(vm, ref)->next) {
 		if (n++ == LEAVES_ASKED ||
@@ -150,10 +151,10 @@ bool unsync_take_written(struct umbra_vm *vm, uint32_t page)
 
 	if (vm->n_vcpus > 1)
 		return true;
-	dirty = take_dirty(vm, sp->frame) || (sp->frame->shadows & FRAME_WRITTEN);
-	sp->frame->shadows &= ~FRAME_WRITTEN;
+	dirty = take_dirty(vm, sp->frame) || (sp->frame->state & FRAME_WRITTEN);
+	sp->frame->state &= ~FRAME_WRITTEN;
 	/* Its other pages have to know too. */
-	if (dirty && sp->frame->shadows != (FRAME_UNSYNC | 1)) {
+	if (dirty && frame_many_tables(sp->frame)) {
 		for (uint32_t p = page_of_table(vm, sp->gfn, 0); p;
 			p = page_of_table(vm, sp->gfn, p))
 			vm->pages[p].written = true;

@@ -19,7 +19,7 @@
 
 static inline bool unsync_page(const struct shadow_page *page)
 {
-	return page->frame && (page->frame->shadows & FRAME_UNSYNC);
+	return page->frame && (page->frame->state & FRAME_UNSYNC);
 }
 
 /* The owner of what hangs below @page: below PDPTEs it is @child itself. */

@@ -24,6 +24,7 @@
 #define GROUP_ENTRIES (1u << GROUP_SHIFT)
 #define UNSYNC_MAX    1024u /* tables in one list after a flush */
 #define GAVE_UP_MAX   4u
+#define TRACK_BUCKETS 256u
 #define ORPHANS_MAX   ENTRIES /* all that one table can leave behind */
 #define MERGES_MAX    32u
 /* A fault needs at most one page per level below the root, and one more where a large page is
@@ -37,17 +38,26 @@
 
 /* What is known of a 4K guest frame of a RAM slot. */
 struct frame {
-	uint32_t rmap;    /* first ref of the 4K leaves that map it */
-	uint32_t shadows; /* shadow pages made from it as a table; with the flags below */
+	uint32_t rmap;  /* first ref of the 4K leaves that map it */
+	uint32_t state; /* as below */
 };
-#define FRAME_UNSYNC  0x80000000u /* writable although it has shadows */
+/* Writable although it has shadows; or it has none, and its churn is remembered: so what is
+ * negative or 0 as a signed number may be written. */
+#define FRAME_UNSYNC  0x80000000u
 #define FRAME_WRITTEN 0x40000000u /* unsync: a leaf that mapped it has gone, with its D bit set */
-#define FRAME_FLAGS   (FRAME_UNSYNC | FRAME_WRITTEN)
+#define FRAME_TRACKED 0x20000000u /* umbra_track_write(): never unsync */
+/* Shadow pages made from it as a table: so many times FRAME_SHADOW. */
+#define FRAME_SHADOWS 0x1ffffff8u
+#define FRAME_SHADOW  8u
+/* How often it was given up as a table because it was written: write.c. */
+#define FRAME_CHURN 7u
+static_assert(FRAME_SHADOWS / FRAME_SHADOW >= POOL_MAX, "a page may have all shadows");
 
 /* Of an aligned 2M range that a RAM slot touches. */
 struct region {
 	uint32_t rmap;     /* first ref of the 2M leaves that map it */
-	uint32_t n_tables; /* frames in it with shadows: while not 0 it is not mapped large */
+	uint32_t n_tables; /* frames in it with shadows, or tracked: while not 0 it is not mapped
+			      large */
 };
 
 struct slot {
@@ -58,6 +68,7 @@ struct slot {
 	struct frame *frames;   /* NULL: device */
 	struct region *regions; /* by (gfn >> 9) - (first >> 9) */
 	bool writable;
+	bool tracked; /* a device with frames that are tracked */
 };
 
 /* ---- shadow pages ---- */
@@ -120,7 +131,9 @@ struct shadow_page {
 	 * not tell. */
 	bool written;
 	uint8_t tag;        /* that it had as root on some vCPU, perhaps still has */
-	uint8_t unused[22]; /* a power of two is quick to index */
+	uint16_t flooded;   /* changes in a row of what was not used: flood.h */
+	uint32_t emulated;  /* synced: stores emulated since it was protected */
+	uint8_t unused[14]; /* a power of two is quick to index */
 };
 static_assert(sizeof(struct shadow_page) == 128, "a shift to index");
 
@@ -208,6 +221,9 @@ struct umbra_vcpu {
 	umbra_gva suspect;
 	uint64_t suspect_changes;
 	struct descent descents[DESCENTS]; /* by 2M number */
+	/* The same to a large page of the guest's that is mapped in parts: at[0] is its entry, and
+	 * .page has the parts. For stores into tables, which mostly come that way. */
+	struct descent large[DESCENTS];
 	/* Frames whose stores the host could not emulate lately: the next one goes unsync, see
 	 * write.c. */
 	uint64_t gave_up[GAVE_UP_MAX];
@@ -246,9 +262,12 @@ struct umbra_vm {
 
 	struct slot slots[MAX_SLOTS]; /* largest first */
 	unsigned n_slots;
-	uint32_t unsync_next;          /* of the list that is being passed */
-	uint64_t changes;              /* of entries */
-	uint32_t orphans[ORPHANS_MAX]; /* to be looked at before the event ends */
+	unsigned reserved; /* pages that this event may still make: page_reserve() */
+	bool use_seen;     /* an entry that changed had been used: write.c */
+	struct umbra_track *tracks[TRACK_BUCKETS]; /* by gfn */
+	uint32_t unsync_next;                      /* of the list that is being passed */
+	uint64_t changes;                          /* of entries */
+	uint32_t orphans[ORPHANS_MAX];             /* to be looked at before the event ends */
 	unsigned n_orphans;
 	/* 2M of guest memory in which there are no tables any more: a ring, see large.c. */
 	uint64_t merges[MERGES_MAX]; /* first gfn */

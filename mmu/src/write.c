@@ -2,9 +2,19 @@
 /*
  * Stores into guest page tables; see write.h.
  *
- * One rule decides (write_decide): let the table out of sync where the policy allows that for its
- * level; otherwise have the store emulated; where nobody can emulate it, forget the shadows of the
- * frame.
+ * One rule decides (write_decide). Costs are in instructions, an exit counts for 300;
+ * docs/DESIGN.md has the measurements.
+ *
+ * - *Unsync* costs the fault, and a look at each flush until it was idle `sticky` times: about
+ * 2,500 in all, however many stores there are; and where stores change entries, their compares.
+ * - *Emulate* costs about 1,200 for each store.
+ * - *Unshadow* costs the death of a page, and if the table is used again its birth and a fault for
+ *   each group of 8 entries: flood.h.
+ *
+ * So a table that was written seldom enough to be protected has its next two stores emulated, as
+ * long as that is the cheaper; then it goes unsync. A frame that nothing was translated by since it
+ * was protected, or that users write, is not used as a table any more: it is given up. And so is a
+ * table that is flooded (flood.h).
  *
  * A store that needs the very table it writes (a table that maps itself) would shadow the table
  * again on each retry: so a frame whose store could not be emulated lately goes unsync the next
@@ -13,20 +23,15 @@
 #include "write.h"
 
 #include "audit.h"
+#include "flood.h"
 #include "lock.h"
-#include "mode.h"
 #include "page.h"
 #include "slot.h"
 #include "sync.h"
 
-static bool oos_allows(struct umbra_vm *vm, uint64_t gfn)
-{
-	for (uint32_t page = page_of_table(vm, gfn, 0); page; page = page_of_table(vm, gfn, page)) {
-		if (!page_oos(vm, page_level(&vm->pages[page])))
-			return false;
-	}
-	return true;
-}
+#define EMULATED_FIRST 2u
+
+/* ---- giving a frame up ---- */
 
 static bool gave_up(const struct umbra_vcpu *vcpu, uint64_t gfn)
 {
@@ -42,7 +47,9 @@ static void note_gave_up(struct umbra_vcpu *vcpu, uint64_t gfn)
 	vcpu->gave_up[vcpu->n_gave_up++ % GAVE_UP_MAX] = gfn;
 }
 
-void write_unshadow(struct umbra_vm *vm, uint64_t gfn)
+/* Forget all shadows of @gfn. A page that a vCPU runs on cannot go: then the frame becomes unsync
+ * instead. Either way it may be written afterwards. */
+static void unshadow(struct umbra_vm *vm, uint64_t gfn)
 {
 	uint32_t page = page_of_table(vm, gfn, 0);
 
@@ -59,78 +66,107 @@ void write_unshadow(struct umbra_vm *vm, uint64_t gfn)
 		sync_unsync(vm, gfn);
 }
 
-enum write_answer write_decide(struct umbra_vcpu *vcpu, const struct walk *walk)
+/* The same for a reason that may come again and again. */
+static void unshadow_at_times(struct umbra_vcpu *vcpu, uint64_t gfn)
 {
 	struct umbra_vm *vm = vcpu->vm;
+	struct frame *frame = frame_of(vm, gfn);
 
-	if (oos_allows(vm, walk->gfn) || gave_up(vcpu, walk->gfn)) {
-		sync_unsync(vm, walk->gfn);
+	note_gave_up(vcpu, gfn);
+	if (flood_note_given_up(frame))
+		unshadow(vm, gfn);
+	else if (frame_protected(frame))
+		sync_unsync(vm, gfn);
+}
+
+/* ---- stores that the host makes ---- */
+
+void write_made(struct umbra_vm *vm, const struct frame *frame, umbra_gpa gpa, size_t n_bytes)
+{
+	uint64_t gfn = gpa >> X86_PAGE_SHIFT;
+
+	vm->stats.mmu_pte_write++;
+	vm->use_seen = false;
+	sync_written(vm, gfn, frame_tables(frame), gpa % X86_PAGE_SIZE, n_bytes);
+	if (vm->policy.write == UMBRA_WRITE_AUTO && frame_protected(frame) &&
+		!(frame->state & FRAME_TRACKED) && flood_store(vm, gfn))
+		unshadow(vm, gfn);
+}
+
+/* ---- the decision ---- */
+
+/* What speaks for one thing or another. */
+struct table {
+	bool used;         /* since it was protected */
+	bool may_unsync;   /* as far as the policy goes */
+	uint32_t emulated; /* stores, since it was protected */
+};
+
+static struct table look_at(struct umbra_vm *vm, uint64_t gfn, unsigned n_pages)
+{
+	struct table table = {.may_unsync = true};
+	uint32_t page = 0;
+
+	while (n_pages--) {
+		const struct shadow_page *sp;
+
+		page = page_of_table(vm, gfn, page);
+		sp = &vm->pages[page];
+		table.used = table.used || flood_used(vm, page);
+		table.may_unsync = table.may_unsync && page_oos(vm, page_level(sp));
+		if (table.emulated < sp->emulated)
+			table.emulated = sp->emulated;
+	}
+	return table;
+}
+
+enum write_answer write_decide(
+	struct umbra_vcpu *vcpu, uint64_t gfn, const struct frame *frame, access_bits access)
+{
+	struct umbra_vm *vm = vcpu->vm;
+	bool by_user = access & X86_PF_U; /* as no system lets them */
+	bool any = vm->policy.write == UMBRA_WRITE_AUTO;
+	struct table table;
+
+	vm->stats.pf_write_table++;
+	if (!frame || (frame->state & FRAME_TRACKED))
+		return WRITE_EMULATE;
+	if (UNLIKELY(vcpu->n_gave_up) && gave_up(vcpu, gfn)) {
+		sync_unsync(vm, gfn);
 		return WRITE_FREE;
 	}
-	if (vm->policy.emulate)
+	if (vm->policy.write == UMBRA_WRITE_EMULATE)
 		return WRITE_EMULATE;
-	note_gave_up(vcpu, walk->gfn);
-	write_unshadow(vm, walk->gfn);
+	table = look_at(vm, gfn, frame_tables(frame));
+	if (vm->policy.write == UMBRA_WRITE_ZAP) {
+		note_gave_up(vcpu, gfn);
+		unshadow(vm, gfn);
+	} else if (any && (by_user || !table.used)) {
+		unshadow_at_times(vcpu, gfn);
+	} else if (!table.may_unsync || (any && table.emulated < EMULATED_FIRST)) {
+		return WRITE_EMULATE;
+	} else {
+		sync_unsync(vm, gfn);
+	}
 	return WRITE_FREE;
 }
 
-/* ---- the embedder's side ---- */
-
-/* An aligned entry must change at once: another vCPU may be walking it. */
-static void store_bytes(uint8_t *to, const uint8_t *from, size_t n_bytes)
-{
-	size_t n;
-
-	for (; n_bytes; n_bytes -= n, to += n, from += n) {
-		uintptr_t at = (uintptr_t)to;
-		uint64_t word = 0;
-
-		n = at % 8 == 0 && n_bytes >= 8 ? 8 : at % 4 == 0 && n_bytes >= 4 ? 4 : 1;
-		for (size_t i = 0; i < n; i++)
-			word |= (uint64_t)from[i] << (8 * i);
-		if (n == 8)
-			atomic_store((_Atomic uint64_t *)at, word);
-		else if (n == 4)
-			atomic_store((_Atomic uint32_t *)at, (uint32_t)word);
-		else
-			atomic_store((_Atomic uint8_t *)at, (uint8_t)word);
-	}
-}
-
-bool umbra_guest_write(struct umbra_vcpu *vcpu, umbra_gpa gpa, const void *bytes, size_t n_bytes)
+bool umbra_unshadow(struct umbra_vcpu *vcpu, umbra_gpa gpa)
 {
 	struct umbra_vm *vm = vcpu->vm;
 	uint64_t gfn = gpa >> X86_PAGE_SHIFT;
-	unsigned offset = gpa % X86_PAGE_SIZE;
-	struct slot *slot = slot_find(vm, gfn);
-	uint8_t *to = slot_pointer(slot, gpa);
+	const struct slot *slot = slot_find(vm, gfn);
+	struct frame *frame = slot_frame(slot, gfn);
 
-	if (!to || !slot->writable || n_bytes > X86_PAGE_SIZE - offset)
+	bool may;
+
+	if (!frame || !slot->writable)
 		return false;
-	if (!n_bytes)
-		return true;
 	mmu_lock(vm);
-	store_bytes(to, bytes, n_bytes);
-	if (slot_frame(slot, gfn)->shadows) {
-		vm->stats.mmu_pte_write++;
-		sync_written(vm, gfn, offset, n_bytes);
-	}
+	may = !(frame->state & FRAME_TRACKED);
+	if (may && frame_tables(frame))
+		unshadow_at_times(vcpu, gfn);
 	mmu_unlock(vm);
 	audit_event(vm);
-	return true;
-}
-
-void umbra_unshadow(struct umbra_vcpu *vcpu, umbra_gpa gpa)
-{
-	struct umbra_vm *vm = vcpu->vm;
-	uint64_t gfn = gpa >> X86_PAGE_SHIFT;
-	struct slot *slot = slot_find(vm, gfn);
-
-	mmu_lock(vm);
-	if (slot && slot->writable && slot->frames && slot_frame(slot, gfn)->shadows) {
-		note_gave_up(vcpu, gfn);
-		write_unshadow(vm, gfn);
-	}
-	mmu_unlock(vm);
-	audit_event(vm);
+	return may;
 }

@@ -2,6 +2,6 @@
 # needs Bochs and GRUB.
 
 .PHONY: test-bochs
-test-bochs: $(B)/umbra-hv.bin $(B)/tests/guest/paging-test.elf
+test-bochs: $(B)/umbra-hv.bin $(B)/guest/paging-test.elf
 	@scripts/deps bochs
 	tests/bochs/run.sh $(B)

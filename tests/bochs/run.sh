@@ -26,7 +26,7 @@ image()
 {
 	rm -rf "$work/disc"
 	mkdir -p "$work/disc/boot/grub"
-	cp "$build/umbra-hv.bin" "$build/tests/guest/paging-test.elf" "$work/disc/boot"
+	cp "$build/umbra-hv.bin" "$build/guest/paging-test.elf" "$work/disc/boot"
 	{
 		printf '%s\n' 'set timeout=0' 'serial --unit=0' 'terminal_output serial' \
 			'menuentry test {'

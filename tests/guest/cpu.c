@@ -23,6 +23,8 @@ void cpu_detect(void)
 	cpu.pse36 = bit(basic.edx, 17);
 	cpu.cx16 = bit(basic.ecx, 13);
 	cpu.pcid = bit(basic.ecx, 17);
+	cpu.xsave = bit(basic.ecx, 26);
+	cpu.avx = bit(basic.ecx, 28);
 	if (max >= 7) {
 		struct cpuid more = cpuid(7, 0);
 

@@ -87,6 +87,12 @@ static inline void write_msr(uint32_t msr, uint64_t value)
 			 : "memory");
 }
 
+/* With CR4.OSXSAVE=1 only. */
+static inline void write_xcr0(uint32_t xcr0)
+{
+	__asm__ volatile("xsetbv" : : "a"(xcr0), "c"(0), "d"(0) : "memory");
+}
+
 /* With CR4.PKE=1 only. */
 static inline void write_pkru(uint32_t pkru)
 {
@@ -144,7 +150,7 @@ static inline struct cpuid cpuid(uint32_t leaf, uint32_t subleaf)
 struct cpu {
 	unsigned maxphyaddr;
 	bool pse, pae, pge, pat, pse36, nx, gb_pages, smep, smap, umip;
-	bool pku, pks, la57, pcid, invpcid, long_mode, cx16;
+	bool pku, pks, la57, pcid, invpcid, long_mode, cx16, xsave, avx;
 };
 
 extern struct cpu cpu;

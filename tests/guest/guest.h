@@ -297,7 +297,10 @@ void expect_ad(const char *what, const struct path *path, unsigned level, uint64
 
 /* What both worlds share; at the same address for both. */
 struct shared {
-	char only[64]; /* mode, test, or mode.test; empty: all */
+	char only[64];     /* mode, test, or mode.test; empty: all */
+	char bench[128];   /* operations to measure, "a,b_pae", and no tests; empty: none */
+	uint32_t clock_ns; /* in nanoseconds, not in counts of the time stamp counter */
+	uint32_t marks;    /* tell the hypervisor where timed parts begin and end */
 	uint32_t row;
 	uint32_t seed, rounds; /* of the random guest; 0: its own choice */
 	uint32_t list;         /* only print the names */
@@ -310,7 +313,7 @@ struct shared {
 	uint32_t probes; /* how many were run */
 };
 
-enum job { JOB_TESTS, JOB_READ };
+enum job { JOB_TESTS, JOB_BENCH, JOB_READ };
 
 extern struct shared *shared;
 
@@ -318,6 +321,9 @@ extern struct shared *shared;
 void run_tests(void);
 /* @skip every test of a mode that is not there. */
 void run_none(enum mode_id id, const char *reason);
+
+/* Measure the operations asked for that there are in the mode that is in force; bench.c. */
+void run_bench(void);
 
 /* Call @function; false if guard_leave() ended it. Not nested. */
 bool guard_call(void (*function)(void));

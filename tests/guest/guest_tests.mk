@@ -4,6 +4,8 @@
 PAGING_DIR := $(B)/tests/guest
 # Both worlds.
 PAGING_SRC := \
+	tests/guest/bench.c \
+	tests/guest/bench_ops.c \
 	tests/guest/console.c \
 	tests/guest/cpu.c \
 	tests/guest/entry.S \
@@ -78,12 +80,14 @@ $(PAGING_DIR)/world64.bin: $(PAGING_DIR)/world64.elf
 	objcopy -O binary $< $@
 
 $(PAGING_DIR)/32/tests/guest/boot.o: $(PAGING_DIR)/world64.bin
-$(PAGING_DIR)/paging-test.elf: $(PAGING_OBJ_32) tests/guest/image32.ld
+$(GUEST)/paging-test.elf: $(PAGING_OBJ_32) tests/guest/image32.ld
 	$(CC) -m32 $(PAGING_LDFLAGS) -Wl,-T,tests/guest/image32.ld -o $@ $(PAGING_OBJ_32)
 
+# umbra bench boots it, too.
+ALL += $(GUEST)/paging-test.elf
 TESTS += test-paging-guest
 .PHONY: test-paging-guest
-test-paging-guest: all $(PAGING_DIR)/paging-test.elf
+test-paging-guest: all
 	tests/guest/paging_test.sh $(B)
 
 -include $(PAGING_OBJ_32:.o=.d) $(PAGING_OBJ_64:.o=.d)

@@ -50,26 +50,38 @@ static uint32_t number(const char *text)
 	return value;
 }
 
+/* Copy the rest of a word into @to. */
+static void keep(char *to, size_t n_bytes, const char *text)
+{
+	size_t n = 0;
+
+	while (text[n] && text[n] != ' ' && n < n_bytes - 1) {
+		to[n] = text[n];
+		n++;
+	}
+}
+
 static void take_word(const char *text)
 {
 	static const char *const rows[] = {
 		[ROW_NONE] = "row=none", [ROW_NPT] = "row=npt", [ROW_SHADOW] = "row=shadow"};
-	const char *only = after(text, "only=");
-	unsigned n = 0;
-
 	if (after(text, "seed="))
 		shared->seed = number(after(text, "seed="));
 	if (after(text, "rounds="))
 		shared->rounds = number(after(text, "rounds="));
+	if (after(text, "only="))
+		keep(shared->only, sizeof(shared->only), after(text, "only="));
+	if (after(text, "bench="))
+		keep(shared->bench, sizeof(shared->bench), after(text, "bench="));
+	if (word_is(text, "clock=ns"))
+		shared->clock_ns = 1;
+	if (word_is(text, "marks"))
+		shared->marks = 1;
 	if (word_is(text, "list"))
 		shared->list = 1;
 	for (uint32_t row = ROW_NONE; row <= ROW_SHADOW; row++) {
 		if (word_is(text, rows[row]))
 			shared->row = row;
-	}
-	while (only && only[n] && only[n] != ' ' && n < sizeof(shared->only) - 1) {
-		shared->only[n] = only[n];
-		n++;
 	}
 }
 
@@ -87,14 +99,20 @@ static void read_command_line(const char *at)
 
 static void run_mode(enum mode_id id)
 {
+	bool bench = *shared->bench;
+
 	if (shared->list || !mode_possible(id)) {
-		run_none(id, "this processor does not have the mode");
+		if (!bench)
+			run_none(id, "this processor does not have the mode");
 	} else if (IN(id) & IN_LONG) {
-		shared->job = JOB_TESTS;
+		shared->job = bench ? JOB_BENCH : JOB_TESTS;
 		world64_call(id);
 	} else {
 		mode_enter(id);
-		run_tests();
+		if (bench)
+			run_bench();
+		else
+			run_tests();
 		mode_leave();
 	}
 }
@@ -118,6 +136,8 @@ void main(uint32_t magic, const struct multiboot_info *info)
 	mode_tables_make();
 	for (unsigned id = UNPAGED; id < N_MODES; id++)
 		run_mode((enum mode_id)id);
+	if (*shared->bench)
+		leave(shared->failed == 0);
 	if (!shared->list) {
 		print("paging-test: ");
 		print_number(shared->probes);

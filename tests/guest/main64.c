@@ -19,6 +19,9 @@ void main64(struct shared *from)
 	case JOB_TESTS:
 		run_tests();
 		break;
+	case JOB_BENCH:
+		run_bench();
+		break;
 	case JOB_READ:
 		write_cr3(shared->root);
 		got = attempt(OP_READ32, KERNEL, shared->gva, 0);

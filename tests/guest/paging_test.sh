@@ -6,7 +6,7 @@
 set -u
 
 build=$1
-kernel=$build/tests/guest/paging-test.elf
+kernel=$build/guest/paging-test.elf
 work=$(mktemp -d) || exit 1
 trap 'rm -rf "$work"' EXIT
 
@@ -56,10 +56,11 @@ for cpu in EPYC,+svm,+npt max,+svm,+npt; do
 done
 # More chance, and memory above 4 GiB, which 4M pages reach too.
 words='seed=2 rounds=8000'
-run shadow max,+svm,+npt --policy oos=all,pool=64,sticky=0
+run shadow max,+svm,+npt --policy write=unsync,pool=64,sticky=0
 mem=6144
+run shadow max,+svm,+npt --policy write=emulate
 run shadow max,+svm,+npt --policy oos=off
-run shadow max,+svm,+npt --policy cache=off,emulate=off,prefetch=0,large=off
+run shadow max,+svm,+npt --policy write=zap,cache=off,prefetch=0,large=off
 
 # The emulator switches tasks behind the hypervisor's back, which stops the guest when it sees that.
 for mode in unpaged 2level pae; do

@@ -79,6 +79,12 @@ pieces:
 	piece	"lock or SI, (DI)"
 	piece	"lock incl (DI)"
 	piece	"lock notl (DI)"
+	piece	"lock adcl %eax, (DI)"
+	piece	"lock sub SI, (DI)"
+	piece	"lock sbbl $3, (DI)"
+	piece	"lock xorw $0x55, (DI)"
+	piece	"lock decl (DI)"
+	piece	"lock negl (DI)"
 	piece	"shll $1, (DI)"
 	piece	"shrw $1, (DI)"
 	piece	"sarb $1, (DI)"
@@ -91,7 +97,9 @@ pieces:
 	piece	"xchgb %al, (DI)"
 	piece	"xchgl %eax, (DI)"
 	piece	"xchg SI, (DI)"
+	piece	"lock xchg SI, (DI)"
 	piece	"xaddb %al, (DI)"
+	piece	"xaddw %ax, (DI)"
 	piece	"xadd SI, (DI)"
 	piece	"lock xadd SI, (DI)"
 	piece	"cmpxchgb %dl, (DI)"
@@ -102,6 +110,8 @@ pieces:
 	piece	"mov (DI), AX; cmpxchg SI, (DI)"
 	piece	"lock cmpxchg8b (DI)"
 	piece	"movl (DI), %eax; movl 4(DI), %edx; cmpxchg8b (DI)"
+	piece	"movl (DI), %eax; movl 4(DI), %edx; lock cmpxchg8b (DI)"
+	piece	"movb (DI), %al; lock cmpxchgb %dl, (DI)"
 
 	/* Bits. */
 	piece	"btsl $1, (DI)"
@@ -111,10 +121,13 @@ pieces:
 	piece	"btcl $3, (DI)"
 	piece	"lock btsl $31, (DI)"
 	piece	"lock btcl %ecx, (DI)"
+	piece	"lock btrl $2, (DI)"
 	piece	"shldl $4, %eax, (DI)"
 	piece	"shrdl %cl, %eax, (DI)"
 	piece	"sete (DI)"
 	piece	"setne (DI)"
+	piece	"cmp SI, AX; setb (DI); setge 1(DI); seto 2(DI); sets 3(DI); setp 4(DI)"
+	piece	"cmp AX, SI; setbe (DI); setle 1(DI); setno 2(DI); setns 3(DI); setg 4(DI)"
 
 	/* Strings. */
 	piece	"stosb"
@@ -136,6 +149,10 @@ pieces:
 	piece	"popw (DI)"
 	piece	"mov SP, DX; lea 16(DI), SP; push SI; mov DX, SP"
 	piece	"mov SP, DX; lea 16(DI), SP; push $-2; mov DX, SP"
+	piece	"mov SP, DX; lea 16(DI), SP; push $0x12345678; mov DX, SP"
+	piece	"mov SP, DX; lea 16(DI), SP; pushw $0x1234; pushw %si; mov DX, SP"
+	piece	"mov SP, DX; lea 16(DI), SP; pushw 8(DI); mov DX, SP"
+	piece	"mov SP, DX; lea 16(DI), SP; push %fs; mov DX, SP"
 	piece	"mov SP, DX; lea 16(DI), SP; pushf; mov DX, SP"
 	piece	"mov SP, DX; lea 16(DI), SP; push 8(DI); mov DX, SP"
 	piece	"mov SP, DX; lea 32(DI), SP; enter $8, $0; mov DX, SP; mov $0, %ebp"
@@ -160,6 +177,11 @@ pieces:
 	piece	"movntps %xmm0, (DI)"
 	piece	"movntdq %xmm0, (DI)"
 	piece	"fxsave (DI)"
+	piece	"vmovups %ymm0, (DI)"
+	piece	"vmovss %xmm0, (DI)"
+	/* 64-byte alignment, too. */
+	piece	"xsave (DI)"
+	piece	"xsaveopt (DI)"
 	piece	"fnsave (DI)"
 	piece	"fnstenv (DI)"
 	piece	"fbstp (DI)"
@@ -167,6 +189,12 @@ pieces:
 	piece	"fstpt (DI)"
 	piece	"clflush (DI)"
 	piece	"prefetchw (DI)"
+
+	/* From ports, for who may: one gives what was written to it, one has nothing behind it. */
+	piece	"mov $0x3ff, %edx; mov $0x5a, %al; outb %al, %dx; insb"
+	piece	"mov $0x3ff, %edx; mov $0x5b, %al; outb %al, %dx; rep insb"
+	piece	"mov $0xd00, %edx; insl"
+	piece	"mov $0xd00, %edx; std; rep insw"
 
 	/* The system's. */
 	piece	"sldt (DI)"

@@ -41,6 +41,22 @@ prelude_32:
 	.section .probes, "ax"
 	.endm
 
+	/* With the stack in DS's segment, up to 8 bytes behind the offset. */
+	.macro to_segment
+	mov	%ss, %bp
+	mov	%es, %bx
+	mov	%esp, %edx
+	mov	%bx, %ss
+	mov	$0x818, %esp
+	.endm
+	.macro back
+	mov	%bp, %ss
+	mov	%edx, %esp
+	.endm
+	.macro onto_stack pushes
+	piece	"to_segment; \pushes; back"
+	.endm
+
 	.code16
 	table	segment_code_16
 	piece	"movb %al, (%di)"
@@ -60,12 +76,28 @@ prelude_32:
 	piece	"addl %eax, (%di)"
 	piece	"orb $0x18, (%di)"
 	piece	"xorl $0x7f, (%di)"
+	piece	"subw %dx, (%di)"
+	piece	"adcl %eax, (%di)"
+	piece	"sbbb $7, (%di)"
+	piece	"lock andw $0x1f1f, (%di)"
 	piece	"incl (%di)"
+	piece	"decb (%di)"
+	piece	"notw (%di)"
+	piece	"lock negl (%di)"
+	piece	"cmp %al, %dl; setl (%di); setge 1(%di)"
 	piece	"xchg %ax, (%di)"
 	piece	"xchg %eax, (%di)"
 	piece	"lock xaddl %eax, (%di)"
 	piece	"mov (%di), %eax; lock cmpxchgl %edx, (%di)"
+	piece	"mov (%di), %ax; cmpxchgw %dx, (%di)"
+	piece	"mov (%di), %eax; mov 4(%di), %edx; mov $1, %ebx; lock cmpxchg8b (%di)"
 	piece	"btcl $5, (%di)"
+	piece	"mov $9, %cx; lock btsw %cx, (%di)"
+	piece	"mov $2, %cx; lock btrw %cx, (%di)"
+	onto_stack "pushw %ax; pushl %eax; push $-2"
+	onto_stack "push %cs; pushw $0x1234; pushl $0x5678"
+	piece	"movl %eax, %es:0x810; movl %edx, %es:0xffe"
+	piece	"mov $0xffd, %bx; incw 0x810; lock xaddl %eax, (%bx)"
 	piece	"stosb"
 	piece	"stosw"
 	piece	"stosl"
@@ -88,12 +120,24 @@ prelude_32:
 	piece	"addl %eax, (%edi)"
 	piece	"orb $0x18, (%edi)"
 	piece	"xorl $0x7f, (%edi)"
+	piece	"subl %edx, (%edi)"
+	piece	"lock andb $0x1f, (%edi)"
 	piece	"incw (%edi)"
+	piece	"lock decl (%edi)"
+	piece	"notb (%edi)"
+	piece	"negl (%edi)"
+	piece	"cmp %al, %dl; setl (%edi); setge 1(%edi)"
 	piece	"xchg %eax, (%edi)"
 	piece	"lock xaddl %eax, (%edi)"
 	piece	"mov (%edi), %eax; lock cmpxchgl %edx, (%edi)"
 	piece	"mov (%edi), %eax; mov 4(%edi), %edx; mov $1, %ebx; lock cmpxchg8b (%edi)"
 	piece	"btcl $5, (%edi)"
+	piece	"lock btsl $9, (%edi)"
+	piece	"lock btrl $2, (%edi)"
+	onto_stack "pushw %ax; pushl %eax; push $-2"
+	onto_stack "push %cs; pushw (%edi)"
+	piece	"movl %eax, %es:0x810; movl %edx, %es:0xffe"
+	piece	"mov $0xffd, %ecx; incw 0x810; lock xaddl %eax, (%ecx); mov $3, %ecx"
 	piece	"stosb"
 	piece	"stosl"
 	piece	"rep stosl"
@@ -116,6 +160,24 @@ prelude_32:
 	piece	"mov %fs:(%rdi), %rax; lock cmpxchgq %rdx, %fs:(%rdi)"
 	piece	"btcq $5, %gs:(%rdi)"
 	piece	"mov $2, %ecx; movq %rax, %gs:-16(%rdi, %rcx, 8)"
+	piece	"movabsq %rax, %fs:0x810"
+	piece	"movabsb %al, %gs:0x810"
+	/* Relative to the instruction's end: with an immediate operand behind the displacement. */
+	.set	target, probe_code - USER_CODE + 0x810
+	piece	"movq %rax, %fs:target(%rip)"
+	piece	"movl %edx, %gs:target(%eip)"
+	piece	"movl $0x41424344, %fs:target(%rip)"
+	piece	"movw $0x4142, %gs:target(%rip)"
+	piece	"andb $0x1f, %fs:target(%rip)"
+	piece	"addq $0x41424344, %fs:target(%rip)"
+	piece	"lock btsq $9, %gs:target(%rip)"
+	piece	"lock notl %fs:target(%rip)"
+	piece	"mov $3, %cl; shlq %cl, %fs:target(%rip); mov $3, %ecx"
+	piece	"setne %gs:target(%rip); setne %gs:target + 1(%rip)"
+	piece	"mov %fs:0x810, %rax; lock cmpxchgq %rdx, %fs:target(%rip)"
+	piece	"mov %gs:0x810, %rax; mov %gs:0x818, %rdx; lock cmpxchg16b %gs:(%rdi)"
+	piece	"movl %eax, %fs:0x810; movq %rdx, %fs:0xffb"
+	piece	"movl %eax, %fs:0x810; lock xaddq %rdx, %gs:0xffb"
 	end
 #endif
 	.section .note.GNU-stack, "", @progbits

@@ -22,9 +22,13 @@ struct scene {
 	uint8_t *table;
 	uint8_t *data;
 	uint8_t *saved;
+	uint8_t *table_near; /* the pages behind them */
+	uint8_t *data_near;
 	word used_gva; /* translated by the table */
 };
 
+/* Flags that instructions define: CF, PF, ZF, SF, DF, OF. */
+#define FLAGS_JUDGED 0xcc5u
 /* Where stores go, in a page: entries that are in use. */
 #define TARGET 0x810u
 /* Linear addresses below 1 MiB: bases for any kind of segment. */
@@ -46,7 +50,13 @@ static uint64_t with_base(uint64_t descriptor, uint32_t base)
 
 static struct scene make_scene(void)
 {
-	struct scene s = {.data = frame_new(), .saved = frame_new(), .used_gva = test_gva(0)};
+	struct scene s = {
+		.data = frame_new(),
+		.saved = frame_new(),
+		.table_near = frame_new(),
+		.data_near = frame_new(),
+		.used_gva = test_gva(0),
+	};
 	struct path path = path_make(s.used_gva, 1, phys(frame_marked(0x66666666)) | PTE_ALL);
 
 	s.table = (uint8_t *)((uintptr_t)path.entry[2] & ~(uintptr_t)0xfff);
@@ -54,6 +64,8 @@ static struct scene make_scene(void)
 	write_cr3(read_cr3());
 	path_make(TABLE_AT, 1, phys(s.table) | PTE_ALL);
 	path_make(DATA_AT, 1, phys(s.data) | PTE_ALL);
+	path_make(TABLE_AT + X86_PAGE_SIZE, 1, phys(s.table_near) | PTE_ALL);
+	path_make(DATA_AT + X86_PAGE_SIZE, 1, phys(s.data_near) | PTE_ALL);
 	path_make(STACK_AT, 1, phys(user_stack) | PTE_ALL);
 	for (unsigned i = 0; i < USER_CODE_PAGES; i++)
 		path_make(CODE_AT + i * X86_PAGE_SIZE, 1,
@@ -77,6 +89,7 @@ static void compare(const struct scene *s, const char *name, const struct probe 
 	expect_done(name, probe_outcome(data));
 	expect_done(name, probe_outcome(table));
 	expect_equal(name, data->ip, table->ip);
+	expect_equal(name, data->flags & FLAGS_JUDGED, table->flags & FLAGS_JUDGED);
 	expect_equal(name, data->ax, table->ax);
 	expect_equal(name, data->cx, table->cx);
 	expect_equal(name, data->si, table->si);
@@ -85,6 +98,7 @@ static void compare(const struct scene *s, const char *name, const struct probe 
 		given("at", i * 4);
 		expect_equal(name, expected[i], stored[i]);
 	}
+	expect_equal(name, *(uint64_t *)s->data_near, *(uint64_t *)s->table_near);
 }
 
 /* Every way in which a segment may get a base. */
@@ -111,6 +125,8 @@ static void run_all(const struct segment_code *codes, struct probe (*make)(const
 		expect_reads("the table is in use", s.used_gva, 0x66666666);
 		memory_copy(s.saved, s.table, X86_PAGE_SIZE);
 		memory_copy(s.data, s.saved, X86_PAGE_SIZE);
+		*(uint64_t *)s.data_near = 0;
+		*(uint64_t *)s.table_near = 0;
 		set_base(&data, DATA_AT);
 		probe_run(&data);
 		set_base(&table, TABLE_AT);

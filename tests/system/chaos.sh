@@ -41,9 +41,9 @@ same 3 --policy pool=64
 same 4 --policy pool=64,replace=fifo,sticky=0
 same 5 --policy cache=off
 same 2 --policy oos=off
-same 3 --policy oos=all
-same 4 --policy emulate=off,prefetch=0
-same 5 --policy large=off,oos=all
+same 3 --policy write=unsync
+same 4 --policy write=zap,prefetch=0
+same 5 --policy write=emulate,large=off
 
 rule='with five levels and protection keys too'
 for seed in 2 3; do
@@ -64,15 +64,15 @@ rule='every mode is as the manual says, and back: 16- and 32-bit code, with and 
 chaos 'chaos=trip rounds=2' --paging npt
 expect_status $WELL
 expect_out 'chaos: came back'
-for policy in pool=0 oos=off cache=off,emulate=off audit=on,oos=all,pool=64; do
+for policy in pool=0 write=emulate cache=off,write=zap audit=on,oos=all,pool=64; do
 	chaos 'chaos=trip strict=1 rounds=2' --policy $policy
 	expect_status $WELL
 	expect_out 'chaos: came back'
 done
 
 rule='a wild guest harms only itself'
-for variant in '1 pool=0' '2 oos=all' '3 pool=64,oos=all,replace=fifo' '4 cache=off,emulate=off' \
-	'5 oos=off'; do
+for variant in '1 pool=0' '2 write=unsync' '3 pool=64,oos=all,replace=fifo' \
+	'4 cache=off,write=zap' '5 oos=off' '7 write=emulate'; do
 	chaos "chaos=wild seed=${variant%% *} rounds=30000" --policy "${variant#* }"
 	expect_status $WELL
 	expect_out 'chaos: survived 30000 rounds'

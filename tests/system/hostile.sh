@@ -7,8 +7,8 @@ set -u
 . "$(dirname "$0")/lib.sh"
 
 mkdir -p "$work/initrd/bin"
-cp "$build/tests/system/attack-mem" "$work/initrd/bin/"
-(cd "$work/initrd" && find bin/attack-mem | cpio --quiet -o -H newc) > "$work/attack-mem.cpio"
+cp "$build/tests/system/attack-mem" "$build/tests/system/attack-apic" "$work/initrd/bin/"
+(cd "$work/initrd" && find bin/* | cpio --quiet -o -H newc) > "$work/attack.cpio"
 
 # number NAME: of the hypervisor's greeting in the log.
 number()
@@ -21,7 +21,7 @@ rule="root finds nothing in the hypervisor's memory and changes nothing there"
 chaos chaos=nothing --mem 512
 base=$(number reserve_base)
 for paging in shadow npt; do
-	run --paging $paging --initrd "$build/guest/initrd.cpio.gz" --initrd "$work/attack-mem.cpio" -- \
+	run --paging $paging --initrd "$build/guest/initrd.cpio.gz" --initrd "$work/attack.cpio" -- \
 		sh -c 'attack-mem "$@" && ls / > /dev/null && grep -c Reserved /proc/iomem' sh "$base" \
 		$((44 << 20)) < /dev/null
 	expect_status 0
@@ -32,6 +32,13 @@ for paging in shadow npt; do
 		fail "it has $(number reserve_bytes) bytes"
 	grep -qx 'nothing to see, nothing changed' "$work/out" || fail 'the program found something'
 done
+
+rule='root cannot reset the processor through the local APIC, and may send himself an NMI'
+run --append iomem=relaxed --initrd "$build/guest/initrd.cpio.gz" --initrd "$work/attack.cpio" -- \
+	sh -c "attack-apic && grep NMI /proc/interrupts | tr -s ' '" < /dev/null
+expect_status 0
+expect_out 'alive
+NMI: 1 Non-maskable interrupts'
 
 rule='a triple fault of Linux is the end of the guest, and is told'
 run --append reboot=t -- reboot -f < /dev/null

@@ -16,7 +16,7 @@ done
 wait
 sort -u /tmp/*'
 
-for policy in cache=off oos=off oos=all,prefetch=0 emulate=off large=off \
+for policy in cache=off oos=off write=unsync,prefetch=0 write=emulate,large=off write=zap \
 	pool=64,replace=fifo; do
 	rule="Linux works with $policy"
 	run --policy $policy -- sh -c "$work_of_guest" < /dev/null

@@ -60,6 +60,10 @@ $(SYSTEM_DIR)/attack-mem: tests/system/attack_mem.c tests/system/system_tests.mk
 	@mkdir -p $(@D)
 	$(CC) $(GUEST_CFLAGS) -o $@ $<
 
+$(SYSTEM_DIR)/attack-apic: tests/system/attack_apic.c tests/system/system_tests.mk | $(B)/.deps
+	@mkdir -p $(@D)
+	$(CC) $(GUEST_CFLAGS) -o $@ $<
+
 $(SYSTEM_DIR)/wide-map: tests/system/wide_map.c tests/system/system_tests.mk | $(B)/.deps
 	@mkdir -p $(@D)
 	$(CC) $(GUEST_CFLAGS) -o $@ $<
@@ -69,7 +73,7 @@ $(SYSTEM_DIR)/kexec: tests/system/kexec.c tests/system/system_tests.mk | $(B)/.d
 	$(CC) $(GUEST_CFLAGS) -o $@ $<
 
 # A name of a script, and its words after "+". Longest first: two of them run at a time.
-SYSTEM_TESTS := boot policies chaos repeat stress+12+audit=200 hostile bad_input \
+SYSTEM_TESTS := boot policies chaos repeat stress+12+audit=200 hostile written bad_input \
 	kernels+5level+quick multiboot
 GUEST_TESTS := kernels+i686-pae memtest+ia32 memtest+x64 kernels+i686 kernels+amd64 kernels+5level \
 	multiboot
@@ -79,8 +83,8 @@ RUN_SYSTEM_TESTS := xargs -P 2 -I % sh -c 'set -- $$(echo % | tr + " "); script=
 
 TESTS += test-system
 .PHONY: test-system test-guests test-stress
-test-system: all $(GUEST_MODULES) $(SYSTEM_DIR)/chaos.bin $(SYSTEM_DIR)/attack-mem \
-		$(SYSTEM_DIR)/wide-map $(addprefix $(SYSTEM_DIR)/,told.elf told.bin told64.elf)
+test-system: all $(GUEST_MODULES) $(SYSTEM_DIR)/chaos.bin \
+		$(addprefix $(SYSTEM_DIR)/,attack-mem attack-apic wide-map told.elf told.bin told64.elf)
 	@printf '%s\n' $(SYSTEM_TESTS) | $(RUN_SYSTEM_TESTS)
 
 # Kernels of every paging mode, in every row: a quarter of an hour, and downloads.

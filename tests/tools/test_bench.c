@@ -169,6 +169,58 @@ static void rows_that_cannot_be_are_refused(void **state)
 	}
 }
 
+static void the_first_policy_is_compared_with_the_best_of_the_others(void **state)
+{
+	struct bench_results results =
+		rows("none,npt,shadow,shadow:write=zap,shadow:write=emulate");
+	size_t best = 0;
+
+	(void)state;
+	add(&results, "fork", NONE, 10);
+	add(&results, "fork", NPT, 11);
+	add(&results, "fork", SHADOW, 150);
+	add(&results, "fork", OTHER, 125);
+	add(&results, "fork", OTHER + 1, 120);
+	add(&results, "only_others", OTHER, 1);
+	add(&results, "only_shadow", SHADOW, 1);
+	bench_reduce(&results);
+	assert_int_equal(bench_shadow_row(&results.rows), SHADOW);
+	assert_true(bench_to_best(&results, "fork", &best) == 1.25);
+	assert_int_equal(best, OTHER + 1);
+	assert_true(bench_to_best(&results, "only_others", &best) == 0);
+	assert_true(bench_to_best(&results, "only_shadow", &best) == 0);
+	bench_free(&results);
+	results = rows("none,npt");
+	assert_int_equal(bench_shadow_row(&results.rows), 2);
+	add(&results, "fork", NPT, 11);
+	bench_reduce(&results);
+	assert_true(bench_to_best(&results, "fork", &best) == 0);
+	bench_free(&results);
+}
+
+static void each_operation_goes_to_the_guest_that_has_it(void **state)
+{
+	struct bench_ops ops;
+
+	(void)state;
+	bench_ops_parse(&ops, NULL);
+	assert_true(ops.boot && ops.all);
+	assert_null(ops.mmubench);
+	assert_non_null(strstr(ops.bare, "clear_bit_pte,highpte_scan,"));
+	bench_ops_free(&ops);
+	bench_ops_parse(&ops, "getpid,highpte_scan_pae,,boot,fork_exit,clear_bit_pte");
+	assert_true(ops.boot && !ops.all);
+	assert_string_equal(ops.mmubench, "getpid,fork_exit");
+	assert_string_equal(ops.bare, "highpte_scan_pae,clear_bit_pte");
+	bench_ops_free(&ops);
+	/* mmubench says that it has no such thing. */
+	bench_ops_parse(&ops, "highpte_scan_vax");
+	assert_true(!ops.boot && !ops.all);
+	assert_string_equal(ops.mmubench, "highpte_scan_vax");
+	assert_null(ops.bare);
+	bench_ops_free(&ops);
+}
+
 /* Each policy is a column, with the ratio to the native row; the kinds are those of the first. */
 static void each_policy_has_columns_of_its_own(void **state)
 {
@@ -189,11 +241,11 @@ static void each_policy_has_columns_of_its_own(void **state)
 	bench_reduce(&results);
 	bench_print(to, &results);
 	fflush(to);
-	assert_non_null(
-		strstr(text, "instructions                 none     shadow    ratio    exits "
-			     "shadow:oos=off+prefetch=0    ratio    exits  exits by kind (shadow)\n"
-			     "fork                        100.0      125.0     1.25     2.00 "
-			     "                    400.0     4.00     5.00  pf 2.00\n"));
+	assert_non_null(strstr(text,
+		"instructions                 none     shadow    ratio    exits "
+		"shadow:oos=off+prefetch=0    ratio    exits  to best  exits by kind (shadow)\n"
+		"fork                        100.0      125.0     1.25     2.00 "
+		"                    400.0     4.00     5.00     0.31  pf 2.00\n"));
 	rewind(to);
 	assert_int_equal(bench_write(to, &results, &config), EXIT_OK);
 	fclose(to);
@@ -248,6 +300,8 @@ int main(void)
 		cmocka_unit_test(rows_come_from_native_upwards_with_their_policies),
 		cmocka_unit_test(rows_that_cannot_be_are_refused),
 		cmocka_unit_test(each_policy_has_columns_of_its_own),
+		cmocka_unit_test(the_first_policy_is_compared_with_the_best_of_the_others),
+		cmocka_unit_test(each_operation_goes_to_the_guest_that_has_it),
 		cmocka_unit_test(json_has_null_where_there_is_no_native_row),
 	};
 

@@ -468,6 +468,42 @@ grep -q '"qemu": "9.1.2"' "$work/json" || fail 'the JSON file lacks the version 
 grep -q 'umbra.clock=tsc umbra.marks=1' "$work/argv" ||
 	fail 'the guest was not told of clock and marks'
 
+rule='bench knows whose exits they are when the next operation has begun already'
+script "$opened
+stop-umbra
+$(mark 4 100 10 110)
+$(mark 5 120 14 134)
+command fork_exit 150.5 instructions\\n# fork_exit ops=10\\n
+$(mark 6 120 14 134)
+$(mark 7 160 14 174)
+continue-umbra
+command getpid 3.0 instructions\\n# getpid ops=20\\n
+command \\x01EXIT 0\\n
+exit 0"
+run bench --icount --ops fork_exit,getpid --rows shadow
+expect_status 0
+grep -Eq '^fork_exit +150.5 +- +2.40 ' "$work/out" || fail 'the line of fork_exit'
+grep -Eq '^getpid +3.0 +- +2.00 ' "$work/out" || fail 'the line of getpid'
+
+rule='bench boots the guest without a kernel for the operations that it has'
+cp "$work/multiboot" "$work/data/guest/paging-test.elf"
+script "qmp {\"QMP\":{\"version\":{\"qemu\":{\"major\":9,\"minor\":1,\"micro\":2}}}}\\n
+stop-umbra
+$(mark 4 100 10 110)
+$(mark 5 120 14 134)
+console highpte_scan_pae 15.0 instructions\\n# highpte_scan_pae ops=10\\n
+continue-umbra
+exit 0"
+run bench --icount --ops highpte_scan_pae --rows shadow
+expect_status 0
+expect_says 'shadow-bare: highpte_scan_pae 15.0 instructions'
+grep -Eq '^highpte_scan_pae +15.0 +- +2.40 ' "$work/out" || fail 'the line of highpte_scan_pae'
+grep -q 'bench=highpte_scan_pae clock=tsc marks' "$work/argv" || fail 'the guest was not told'
+rm "$work/data/guest/paging-test.elf"
+run bench --ops highpte_scan_pae --rows none
+expect_status 66
+expect_says 'row none-bare failed'
+
 rule='bench measures the same machine under several policies'
 script "$opened
 command getpid 3.0 instructions\\n

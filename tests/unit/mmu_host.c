@@ -453,7 +453,9 @@ unsigned host_shadows(struct host *h, uint64_t gfn)
 
 bool host_is_unsync(struct host *h, uint64_t gfn)
 {
-	return frame_of(h->vm, gfn)->shadows & FRAME_UNSYNC;
+	const struct frame *frame = frame_of(h->vm, gfn);
+
+	return frame_tables(frame) && (frame->state & FRAME_UNSYNC);
 }
 
 unsigned host_n_unsync(struct host *h)

@@ -3,9 +3,7 @@
  * The audit can fail: for each invariant the state is damaged by hand, one way after the other, and
  * the audit has to name that invariant; repaired, it has to be content again.
  */
-#include "tests/unit/mmu_host.h"
-
-#include <string.h>
+#include "tests/unit/mmu_teller.h"
 
 #include "mmu/src/page.h"
 #include "mmu/src/slot.h"
@@ -127,6 +125,36 @@ static void i2_no_way_to_write_a_synced_table(void **state)
 	ASSERT_BREAKS(h, 2, slot_region(&h->vm->slots[0], DATA_GFN + 1024)->n_tables, 1);
 }
 
+static void i2_no_way_to_write_a_tracked_frame(void **state)
+{
+	struct host *h = *state;
+	uint64_t *ram, *device;
+	struct frame *frame = frame_of(h->vm, DATA_GFN), *next = frame_of(h->vm, DATA_GFN + 1);
+	struct frame *table = frame_of(h->vm, h->root);
+	struct region *region = slot_region(&h->vm->slots[0], DATA_GFN);
+	struct teller t[3];
+
+	/* Nobody asked for it. */
+	ASSERT_BREAKS(h, 2, next->state, FRAME_TRACKED);
+	teller_begin(h, &t[0], UMBRA_TRACK_BEFORE, DATA_GFN);
+	teller_begin(h, &t[1], UMBRA_TRACK_BEFORE, DEVICE_GFN);
+	teller_begin(h, &t[2], UMBRA_TRACK_BEFORE, h->root);
+	/* They were forgotten for the device. */
+	for (unsigned i = 0; i < 6; i++)
+		assert_int_equal(host_access(h, GVA + i * 0x1000, 0).outcome, UMBRA_RESUME);
+	ram = spte(h, GVA, 1);
+	device = spte(h, GVA + 0x3000, 1);
+	assert_false((*ram | *device) & X86_PTE_W);
+	ASSERT_BREAKS(h, 2, *ram, *ram | X86_PTE_W);
+	ASSERT_BREAKS(h, 2, *device, *device | X86_PTE_W);
+	ASSERT_BREAKS(h, 2, table->state, table->state & ~FRAME_TRACKED);
+	ASSERT_BREAKS(h, 2, t[2].track.gfn.n, h->root + TRACK_BUCKETS);
+	/* What is tracked is not unsync, and is counted with the tables. */
+	ASSERT_BREAKS(h, 7, frame->state, frame->state | FRAME_UNSYNC);
+	ASSERT_BREAKS(h, 7, frame->state, 0);
+	ASSERT_BREAKS(h, 7, region->n_tables, 0);
+}
+
 static void i3_leaves_and_records_are_one_to_one(void **state)
 {
 	struct host *h = *state;
@@ -201,9 +229,10 @@ static uint64_t unsync_table_of(struct host *h, umbra_gva gva, umbra_gva writabl
 	uint64_t gfn = host_gpa(h, host_gpte(h, h->root, gva, 1)) >> 12;
 
 	h->vm->policy.oos = UMBRA_OOS_LEAF;
+	h->vm->policy.write = UMBRA_WRITE_UNSYNC;
 	host_map(h, h->root, writable_at, 1, gpte_of(gfn, LEAF));
 	assert_int_equal(host_access(h, writable_at, X86_PF_W).outcome, UMBRA_RESUME);
-	assert_true(frame_of(h->vm, gfn)->shadows & FRAME_UNSYNC);
+	assert_true(frame_of(h->vm, gfn)->state & FRAME_UNSYNC);
 	assert_true(sp(h, gva, 1)->listed);
 	return gfn;
 }
@@ -271,10 +300,10 @@ static void i7_unsync_tables_are_listed_and_counted(void **state)
 	/* A ring. */
 	ASSERT_BREAKS(h, 7, page->unsync_next, page_for(h, GVA, 1));
 	ASSERT_BREAKS(h, 7, page->frame, frame + 1);
-	ASSERT_BREAKS(h, 7, frame->shadows, frame->shadows + 1);
-	ASSERT_BREAKS(h, 7, frame->shadows, FRAME_UNSYNC);
-	ASSERT_BREAKS(h, 7, frame_of(h->vm, DATA_GFN)->shadows, 1 | FRAME_UNSYNC);
-	ASSERT_BREAKS(h, 7, frame_of(h->vm, DATA_GFN)->shadows, FRAME_UNSYNC);
+	ASSERT_BREAKS(h, 7, frame->state, frame->state + FRAME_SHADOW);
+	ASSERT_BREAKS(h, 7, frame->state, FRAME_UNSYNC);
+	ASSERT_BREAKS(h, 7, frame_of(h->vm, DATA_GFN)->state, FRAME_SHADOW | FRAME_UNSYNC);
+	ASSERT_BREAKS(h, 7, frame_of(h->vm, DATA_GFN)->state, FRAME_UNSYNC);
 	ASSERT_BREAKS(h, 7, slot_region(&h->vm->slots[0], 0)->n_tables, 0);
 }
 
@@ -356,6 +385,64 @@ static void audit_on_panics_with_the_verdict_at_the_next_event(void **state)
 	h->on_panic = NULL;
 	h->vm->n_free++;
 	host_check(h);
+}
+
+static enum umbra_track_answer stores_it(
+	void *ctx, struct umbra_vcpu *vcpu, umbra_gpa gpa, const void *bytes, size_t n_bytes)
+{
+	(void)ctx;
+	(void)vcpu;
+	(void)gpa;
+	(void)bytes;
+	(void)n_bytes;
+	return UMBRA_TRACK_STORE;
+}
+
+/* What the host does for the guest is an event too. */
+static void do_for_guest(struct host *h, unsigned what, struct umbra_track *track)
+{
+	const umbra_gpa gpa = DATA_GFN << X86_PAGE_SHIFT;
+	const uint64_t word = 0;
+
+	switch (what) {
+	case 0:
+		assert_true(umbra_guest_write(h->vcpu, gpa, &word, 8));
+		break;
+	case 1:
+		assert_int_equal(
+			umbra_guest_exchange(h->vcpu, gpa, &word, &word, 8), UMBRA_EXCHANGE_DONE);
+		break;
+	case 2:
+		assert_true(umbra_unshadow(h->vcpu, gpa));
+		break;
+	case 3:
+		assert_int_equal(umbra_track_write(h->vm, (umbra_gfn){DATA_GFN}, track), UMBRA_OK);
+		break;
+	default:
+		umbra_untrack_write(h->vm, track);
+	}
+}
+
+static void audit_looks_at_what_the_host_does(void **state)
+{
+	struct host *h = *state;
+	static struct umbra_track track = {.written = stores_it};
+
+	h->vm->policy.audit = 1;
+	for (volatile unsigned what = 0; what < 5; what++) {
+		jmp_buf here;
+
+		h->vm->n_free--;
+		h->on_panic = &here;
+		if (!setjmp(here)) {
+			do_for_guest(h, what, &track);
+			fail_msg("no panic, event %u", what);
+		}
+		h->on_panic = NULL;
+		assert_non_null(strstr(h->panicked, "pages are lost"));
+		h->vm->n_free++;
+		host_check(h);
+	}
 }
 
 /* How many of @n events end in a panic. */
@@ -442,6 +529,7 @@ int main(void)
 		T(i1_leaves_map_what_their_slot_grants),
 		T(i11_nothing_outside_the_slots_is_mapped_but_the_absent_page),
 		T(i2_no_way_to_write_a_synced_table),
+		T(i2_no_way_to_write_a_tracked_frame),
 		T(i3_leaves_and_records_are_one_to_one),
 		T(i4_links_parents_and_counts_agree),
 		T(i5_entries_grant_no_more_than_the_guest),
@@ -454,6 +542,7 @@ int main(void)
 		T(i8_nothing_is_owed_and_no_time_is_to_come),
 		T(i9_no_page_is_lost_and_free_ones_are_empty),
 		T(audit_on_panics_with_the_verdict_at_the_next_event),
+		T(audit_looks_at_what_the_host_does),
 		T(audit_n_looks_after_every_nth_event),
 		T(free_pages_are_looked_at_in_turns),
 		T(assertions_are_on_in_these_tests),

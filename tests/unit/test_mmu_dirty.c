@@ -286,10 +286,10 @@ static void word_of_many_mappings_is_one_bit(void **state)
 	for (unsigned i = 0; i < 40; i++) {
 		host_write_word(h, host_gpa(h, mappings + i), 0);
 		assert_false(h->vm->pages[guest_page_of(h, entry)].written);
-		assert_true(frame_of(h->vm, table)->shadows & FRAME_WRITTEN);
+		assert_true(frame_of(h->vm, table)->state & FRAME_WRITTEN);
 	}
 	host_cr3(h, h->root);
-	assert_false(frame_of(h->vm, table)->shadows & FRAME_WRITTEN);
+	assert_false(frame_of(h->vm, table)->state & FRAME_WRITTEN);
 	assert_int_equal(host_read_gfn(h, GVA), DATA_GFN + 39);
 }
 

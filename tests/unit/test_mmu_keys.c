@@ -508,6 +508,7 @@ static void what_is_handed_over_tells_the_fault_of_an_implicit_access(void **sta
 	};
 	struct host *h = *state;
 
+	h->vm->policy.write = UMBRA_WRITE_EMULATE;
 	host_regs(h, 0, X86_CR4_SMAP);
 	for (unsigned i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		struct host_result result;

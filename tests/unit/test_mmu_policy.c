@@ -16,7 +16,7 @@
 /* Fields one by one: the padding of a copied struct is anything. */
 static bool same(const struct umbra_policy *a, const struct umbra_policy *b)
 {
-	return a->cache == b->cache && a->large == b->large && a->emulate == b->emulate &&
+	return a->cache == b->cache && a->large == b->large && a->write == b->write &&
 	       a->oos == b->oos && a->sticky == b->sticky && a->prefetch == b->prefetch &&
 	       a->pool == b->pool && a->replace == b->replace && a->audit == b->audit &&
 	       a->snapshot == b->snapshot && a->elide == b->elide;
@@ -25,7 +25,7 @@ static bool same(const struct umbra_policy *a, const struct umbra_policy *b)
 static const struct umbra_policy base = {
 	.cache = true,
 	.large = true,
-	.emulate = true,
+	.write = UMBRA_WRITE_AUTO,
 	.oos = UMBRA_OOS_LEAF,
 	.sticky = 4,
 	.prefetch = 8,
@@ -50,7 +50,10 @@ static void each_key_sets_its_field_and_no_other(void **state)
 		CASE("cache=off", cache, false),
 		CASE("cache=on", cache, true),
 		CASE("large=off", large, false),
-		CASE("emulate=off", emulate, false),
+		CASE("write=unsync", write, UMBRA_WRITE_UNSYNC),
+		CASE("write=emulate", write, UMBRA_WRITE_EMULATE),
+		CASE("write=zap", write, UMBRA_WRITE_ZAP),
+		CASE("write=zap,write=auto", write, UMBRA_WRITE_AUTO),
 		CASE("snapshot=on", snapshot, true),
 		CASE("elide=on", elide, true),
 		CASE("elide=on,elide=off", elide, false),

@@ -137,7 +137,7 @@ static struct umbra_policy random_policy(struct world *w)
 	policy.sticky = chance(w, 2) ? below(w, 4) : 20;
 	policy.prefetch = chance(w, 2) ? 8 : 0;
 	policy.large = !chance(w, 4);
-	policy.emulate = !chance(w, 4);
+	policy.write = chance(w, 2) ? UMBRA_WRITE_AUTO : below(w, 4);
 	policy.snapshot = !chance(w, 6);
 	policy.cache = !chance(w, 8);
 	policy.elide = !chance(w, 6);

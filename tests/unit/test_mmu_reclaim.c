@@ -5,6 +5,8 @@
  */
 #include "tests/unit/mmu_host.h"
 
+#include <string.h>
+
 #include "mmu/src/page.h"
 #include "mmu/src/reclaim.h"
 #include "mmu/src/set.h"
@@ -234,6 +236,52 @@ static void the_policy_limits_the_pool(void **state)
 	host_free(h);
 }
 
+/* Does page_create() panic at the @n-th page of those that are made here? */
+static bool panics_at(struct host *h, unsigned n)
+{
+	jmp_buf here;
+
+	h->on_panic = &here;
+	if (!setjmp(here)) {
+		page_create(h->vm, DATA_GFN + n, 1 | ROLE_DIRECT, 0);
+		h->on_panic = NULL;
+		return false;
+	}
+	h->on_panic = NULL;
+	assert_non_null(strstr(h->panicked, "assertion failed"));
+	return true;
+}
+
+/* A page is free, but it was not made sure of: whoever makes it has forgotten to. */
+static void a_page_that_is_not_reserved_is_not_made(void **state)
+{
+	for (unsigned n = 0; n <= RESERVE_PAGES; n++) {
+		struct host *h = tiny(UMBRA_REPLACE_CLOCK, UMBRA_OOS_OFF);
+
+		(void)state;
+		if (n) {
+			page_reserve(h->vm, n);
+			for (unsigned i = 0; i < n; i++)
+				assert_false(panics_at(h, i));
+		}
+		assert_true(panics_at(h, n));
+		host_free(h);
+	}
+}
+
+/* A reservation ends with its event. */
+static void a_reservation_ends_with_the_event(void **state)
+{
+	struct host *h = tiny(UMBRA_REPLACE_CLOCK, UMBRA_OOS_OFF);
+
+	(void)state;
+	page_reserve(h->vm, RESERVE_PAGES);
+	assert_false(panics_at(h, 0));
+	umbra_invlpg(h->vcpu, GVA);
+	assert_true(panics_at(h, 1));
+	host_free(h);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -245,6 +293,8 @@ int main(void)
 		cmocka_unit_test(the_cheapest_to_rebuild_goes_first),
 		cmocka_unit_test(a_recycled_page_is_flushed_before_it_is_used_again),
 		cmocka_unit_test(the_policy_limits_the_pool),
+		cmocka_unit_test(a_page_that_is_not_reserved_is_not_made),
+		cmocka_unit_test(a_reservation_ends_with_the_event),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

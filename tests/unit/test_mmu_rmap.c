@@ -60,10 +60,17 @@ static void what_is_removed_in_any_order_leaves_the_rest(void **state)
 	}
 }
 
+/* A direct page for the data. */
+static uint32_t new_page(struct host *h, unsigned level, uint32_t parent)
+{
+	page_reserve(h->vm, 1);
+	return page_create(h->vm, DATA_GFN, level | ROLE_DIRECT | ROLE_ACC_W, parent);
+}
+
 static void a_leaf_and_its_record_come_and_go_together(void **state)
 {
 	struct host *h = *state;
-	uint32_t page = page_create(h->vm, DATA_GFN, 1 | ROLE_DIRECT | ROLE_ACC_W, 0);
+	uint32_t page = new_page(h, 1, 0);
 	uint64_t spte = (RAM_HFN + DATA_GFN + 5) << X86_PAGE_SHIFT | GPTE_RW;
 	struct frame *frame = frame_of(h->vm, DATA_GFN + 5);
 
@@ -88,8 +95,8 @@ static void a_leaf_and_its_record_come_and_go_together(void **state)
 static void a_link_is_recorded_with_its_child(void **state)
 {
 	struct host *h = *state;
-	uint32_t parent = page_create(h->vm, DATA_GFN, 2 | ROLE_DIRECT | ROLE_ACC_W, 0);
-	uint32_t child = page_create(h->vm, DATA_GFN, 1 | ROLE_DIRECT | ROLE_ACC_W, parent);
+	uint32_t parent = new_page(h, 2, 0);
+	uint32_t child = new_page(h, 1, parent);
 
 	set_link(h->vm, parent, 0, child, X86_PTE_W | X86_PTE_U);
 	assert_int_equal(h->vm->pages[child].parents, ref_make(parent, 0));

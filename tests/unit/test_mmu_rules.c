@@ -465,6 +465,7 @@ static void sticky_counts_flushes_in_a_row_that_find_nothing(void **state)
 		uint64_t *entry = guest_uses(h, h->root, GVA, 0);
 		uint64_t table = guest_table_of(h, entry);
 
+		h->vm->policy.write = UMBRA_WRITE_UNSYNC;
 		/* From each of these it begins anew. */
 		for (unsigned round = 1; round < 4; round++) {
 			guest_sets(h, entry, gpte_of(DATA_GFN + round, LEAF));

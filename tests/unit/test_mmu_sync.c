@@ -362,6 +362,7 @@ static void a_protected_table_is_written_without_exits_after_the_first(void **st
 	uint64_t table = guest_table_of(h, entry);
 
 	(void)state;
+	h->vm->policy.write = UMBRA_WRITE_UNSYNC;
 	for (unsigned i = 0; i < 2; i++)
 		host_cr3(h, h->root);
 	assert_false(host_is_unsync(h, table));

@@ -362,6 +362,7 @@ static struct host *many_roots(unsigned n, uint64_t *roots)
 	struct host *h;
 
 	config.policy.sticky = 0;
+	config.policy.write = UMBRA_WRITE_UNSYNC;
 	h = guest_new(&config);
 	h->unchecked = true;
 	host_map(h, h->root, KERNEL, 1, gpte_of(DATA_GFN, LEAF));

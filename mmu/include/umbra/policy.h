@@ -19,10 +19,18 @@ enum umbra_replace {
 	UMBRA_REPLACE_FIFO,  /* oldest first */
 };
 
+/* What is done about a store into a guest table. */
+enum umbra_write {
+	UMBRA_WRITE_AUTO,    /* what costs least, as far as can be known: docs/DESIGN.md */
+	UMBRA_WRITE_UNSYNC,  /* the table goes out of sync, where `oos` lets it, else as EMULATE */
+	UMBRA_WRITE_EMULATE, /* the host performs each store; no table goes out of sync */
+	UMBRA_WRITE_ZAP,     /* the table is given up each time; no table goes out of sync */
+};
+
 struct umbra_policy {
-	bool cache;         /* keep shadows across CR3 loads; off forgets all at each */
-	bool large;         /* map 2M shadow pages where guest and slots allow it */
-	bool emulate;       /* have the host emulate stores into protected tables; off unshadows */
+	bool cache; /* keep shadows across CR3 loads; off forgets all at each */
+	bool large; /* map 2M shadow pages where guest and slots allow it */
+	enum umbra_write write;
 	enum umbra_oos oos; /* tables that may go out of sync */
 	bool snapshot;      /* a resync compares with the entries that the shadow was made from,
 			       and touches what differs; off forgets at a flush all of a table that

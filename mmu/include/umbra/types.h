@@ -40,9 +40,10 @@ enum umbra_outcome {
 	UMBRA_INJECT,
 	/*
 	 * Perform the guest's store at .gpa for it: decode it and hand it to umbra_guest_write(),
-	 * or call umbra_unshadow() and resume. It goes into one of the guest's page tables. But
-	 * with CR0.WP=0 and any of CR4.SMEP, SMAP, PKE and PKS it can go into any memory that a
-	 * slot grants, a device's too: then only performing it helps, or ending the guest.
+	 * or call umbra_unshadow() and resume. It goes into one of the guest's page tables, or into
+	 * a frame that is tracked. But with CR0.WP=0 and any of CR4.SMEP, SMAP, PKE and PKS it can
+	 * go into any memory that a slot grants, a device's too: then only performing it helps, or
+	 * ending the guest.
 	 */
 	UMBRA_EMULATE,
 	/* The access touches memory that no slot grants, at .gpa. */

@@ -167,16 +167,74 @@ struct umbra_invpcid {
 UMBRA_MUST_CHECK enum umbra_outcome umbra_invpcid(struct umbra_vcpu *vcpu, uint64_t type,
 	const struct umbra_invpcid *descriptor, struct umbra_exit *out);
 
+/* ---- stores that the host makes for the guest ---- */
+
 /*
- * The guest stores @bytes at @gpa, which is in one RAM slot and does not cross a page: write guest
- * memory and bring shadows of that frame up to date. For stores that the host performs for the
- * guest (UMBRA_EMULATE; devices). Returns false, and nothing happened, if @gpa is not writable RAM.
+ * The guest stores the @n_bytes, at most a page of them, at @gpa, aligned or not: write guest
+ * memory, bring the shadows of what was written up to date, and tell who tracks the frames. For
+ * stores that the host performs (UMBRA_EMULATE; devices). Whole entries, and whatever else is
+ * aligned to its size of up to 8 bytes, change at once. Returns false, and nothing happened, unless
+ * all of it is writable RAM, or a device's frame that is tracked: there it is only told.
  */
 bool umbra_guest_write(struct umbra_vcpu *vcpu, umbra_gpa gpa, const void *bytes, size_t n_bytes);
 
-/* Forget every shadow of the frame of @gpa, so that the guest may write it freely. Always possible.
+enum umbra_exchange {
+	UMBRA_EXCHANGE_DONE,
+	UMBRA_EXCHANGE_DIFFERS, /* nothing was stored: begin the instruction again */
+	UMBRA_EXCHANGE_REFUSED, /* not writable RAM, or not 1, 2, 4, 8 or 16 bytes, aligned */
+};
+
+/* The same for an instruction that reads and writes at once (LOCK, XCHG): the store is made only if
+ * the bytes are @expected. No other vCPU writes them in between. */
+UMBRA_MUST_CHECK enum umbra_exchange umbra_guest_exchange(struct umbra_vcpu *vcpu, umbra_gpa gpa,
+	const void *expected, const void *bytes, size_t n_bytes);
+
+/* Forget every shadow of the frame of @gpa, so that the guest may write it freely. Returns false if
+ * that is not so: the frame is tracked, or not writable RAM. Then only performing the store helps,
+ * or ending the guest. */
+bool umbra_unshadow(struct umbra_vcpu *vcpu, umbra_gpa gpa);
+
+/* ---- telling of stores ---- */
+
+enum umbra_track_when {
+	UMBRA_TRACK_BEFORE, /* memory still holds what was there */
+	UMBRA_TRACK_AFTER,
+};
+
+enum umbra_track_answer {
+	UMBRA_TRACK_STORE,
+	UMBRA_TRACK_DROP, /* BEFORE: do not make the store; who is told afterwards is not told */
+	UMBRA_TRACK_STOP, /* as STORE, and tell of no more: as umbra_untrack_write() */
+};
+
+/*
+ * Who is told of the guest's stores into a frame. @n_bytes at @gpa, in one page, are or will be
+ * @bytes. Into a device's frame the library stores nothing: whoever tracks it does, if it is to be
+ * done. Called with the MMU lock held, so it must not call back but for what takes no lock:
+ * umbra_read_guest(), umbra_root(), umbra_tag(), umbra_stats().
  */
-void umbra_unshadow(struct umbra_vcpu *vcpu, umbra_gpa gpa);
+struct umbra_track {
+	enum umbra_track_when when;
+	enum umbra_track_answer (*written)(void *ctx, struct umbra_vcpu *vcpu, umbra_gpa gpa,
+		const void *bytes, size_t n_bytes);
+	void *ctx;
+	/* The library's. */
+	umbra_gfn gfn;
+	struct umbra_track *next;
+};
+
+/*
+ * Tell @track of every store into @gfn from here on. The guest's stores there are UMBRA_EMULATE, so
+ * the host has to decode them (umbra_unshadow() does not help), and are told when it hands them to
+ * umbra_guest_write() or umbra_guest_exchange(). Not told of: A and D bits that the processor sets,
+ * and DMA. Several may track one frame. Keeps @track until it is untracked or stops. BAD_ARG: no
+ * writable slot has @gfn, or @track has no function. Any time, by any CPU.
+ */
+UMBRA_MUST_CHECK enum umbra_status umbra_track_write(
+	struct umbra_vm *vm, umbra_gfn gfn, struct umbra_track *track);
+
+/* The end of it. @track was given to umbra_track_write(); it may have stopped since. */
+void umbra_untrack_write(struct umbra_vm *vm, struct umbra_track *track);
 
 /* ---- looking ---- */
 

@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: MIT */
+/* Tables that are written and not used; see flood.h. */
+#include "flood.h"
+
+#include "page.h"
+#include "rmap.h"
+#include "set.h"
+#include "slot.h"
+
+#define FLOOD_FLUSHES 4u
+#define PARENTS_ASKED 8u
+
+/* Stores that cost as much, emulated, as to make @page anew: its birth is two, a fault for 8
+ * entries half of one. */
+static unsigned flood_stores(const struct shadow_page *sp)
+{
+	return 2 + sp->n_present / 16;
+}
+
+/* Was @page walked through since that was last asked with @clear? The processor may hold a link in
+ * a paging-structure cache and so not set A again: what is used that little may be made anew. */
+static bool walked(struct umbra_vm *vm, uint32_t page, bool clear)
+{
+	struct shadow_page *sp = &vm->pages[page];
+	/* Of roots we know ourselves; below PDPTEs, which have no A, nobody does. */
+	bool was = sp->roots || sp->used;
+	uint32_t ref = sp->parents;
+
+	if (clear)
+		sp->used = sp->parents && (vm->pages[ref_page(ref)].role & ROLE_PAE_ROOT);
+	for (unsigned n = 0; ref && n < PARENTS_ASKED; n++, ref = ref_link(vm, ref)->next) {
+		if (clear)
+			was |= set_clear_accessed(vm, ref);
+		else if (!was)
+			was = set_read(vm, ref_page(ref), ref_index(ref)) & X86_PTE_A;
+	}
+	return was;
+}
+
+void flood_begin(struct umbra_vm *vm, uint32_t page)
+{
+	vm->pages[page].emulated = 0;
+	vm->pages[page].flooded = 0;
+	(void)walked(vm, page, true);
+}
+
+bool flood_note_given_up(struct frame *frame)
+{
+	if ((frame->state & FRAME_CHURN) == FRAME_CHURN)
+		return false;
+	frame->state++;
+	return true;
+}
+
+/* Something of @page changed that had not been used. Was that once too often? */
+static bool floods(struct umbra_vm *vm, uint32_t page, unsigned limit)
+{
+	struct shadow_page *sp = &vm->pages[page];
+
+	limit <<= sp->frame->state & FRAME_CHURN;
+	if (sp->flooded < limit && ++sp->flooded < limit)
+		return false;
+	if (!walked(vm, page, true))
+		return true;
+	sp->flooded = 0;
+	return false;
+}
+
+void flood_flush(struct umbra_vm *vm, uint32_t page)
+{
+	struct shadow_page *sp = &vm->pages[page];
+
+	if (vm->use_seen || vm->policy.write != UMBRA_WRITE_AUTO) {
+		vm->use_seen = false;
+		sp->flooded = 0;
+	} else if (floods(vm, page, FLOOD_FLUSHES)) {
+		(void)flood_note_given_up(sp->frame);
+		vm->stats.mmu_flooded++;
+		page_zap(vm, page, true);
+	}
+}
+
+bool flood_store(struct umbra_vm *vm, uint64_t gfn)
+{
+	bool flooded = true;
+
+	for (uint32_t page = page_of_table(vm, gfn, 0); page; page = page_of_table(vm, gfn, page)) {
+		struct shadow_page *sp = &vm->pages[page];
+
+		sp->emulated++;
+		if (vm->use_seen)
+			sp->flooded = 0;
+		if (vm->use_seen || !floods(vm, page, flood_stores(sp)))
+			flooded = false;
+	}
+	if (flooded) {
+		(void)flood_note_given_up(frame_of(vm, gfn));
+		vm->stats.mmu_flooded++;
+	}
+	return flooded;
+}
+
+bool flood_used(struct umbra_vm *vm, uint32_t page)
+{
+	return walked(vm, page, false);
+}
