@@ -61,6 +61,7 @@ static const struct op ops[] = {
 	{.name = "tlb_random_read", .per = "read", .run = op_tlb_random_read, .needs_mib = 80},
 	{.name = "memset_fresh", .per = "page", .run = op_memset_fresh, .needs_mib = 100},
 	{.name = "ptpage_reuse", .per = "page", .run = op_ptpage_reuse, .needs_mib = 60},
+	{.name = "clear_and_switch", .per = "round trip", .run = op_clear_and_switch},
 };
 
 enum { N_OPS = sizeof(ops) / sizeof(ops[0]) };

@@ -29,6 +29,7 @@ uint32_t op_file_read_touch(struct bench *b);
 
 /* ops_scan.c: a kernel that clears bits in page tables, and the first use after it. */
 uint32_t op_clear_then_switch(struct bench *b);
+uint32_t op_clear_and_switch(struct bench *b);
 uint32_t op_touch_after_clear(struct bench *b);
 uint32_t op_kscand_cycle(struct bench *b);
 uint32_t op_softdirty_scan(struct bench *b);

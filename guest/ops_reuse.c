@@ -21,6 +21,10 @@ enum {
 	TABLES_MAX = sizeof(void *) == 8 ? MEMSET_BYTES / PAGE_BYTES : 512,
 };
 
+/* In a guest with more memory than this fewer frames are those of tables: it would take too long.
+ */
+#define HOG_MAX_BYTES ((size_t)1536 * MIB)
+
 /* A mapping with @n_tables page tables and nothing else: what is only read is the one zero page. */
 static char *map_tables(size_t n_tables)
 {
@@ -46,13 +50,17 @@ struct hog {
 static _Noreturn void hog_body(const struct hog *hog, size_t spare_bytes)
 {
 	struct sysinfo info;
-	size_t bytes;
+	uint64_t free_bytes;
+	size_t bytes = HOG_MAX_BYTES;
 
 	if (sysinfo(&info) != 0)
 		bench_die("sysinfo");
-	bytes = info.freeram * info.mem_unit / PAGE_BYTES * PAGE_BYTES;
-	if (bytes > spare_bytes)
-		mem_write_pages(mem_map(bytes - spare_bytes), bytes - spare_bytes);
+	free_bytes = (uint64_t)info.freeram * info.mem_unit;
+	if (free_bytes > spare_bytes) {
+		if (bytes > free_bytes - spare_bytes)
+			bytes = (size_t)(free_bytes - spare_bytes) / PAGE_BYTES * PAGE_BYTES;
+		mem_write_pages(mem_map(bytes), bytes);
+	}
 	proc_send(hog->ready.to);
 	proc_receive(hog->go.from);
 	_exit(0);

@@ -5,6 +5,7 @@
  */
 #include "hv/host.h"
 
+#include "hv/arch/cpu.h"
 #include "hv/core/insn.h"
 #include "hv/vm/cpuid.h"
 
@@ -65,6 +66,7 @@ void host_memory_init(struct vm *vm)
 
 	memset(absent, 0xff, X86_PAGE_SIZE);
 	vm->absent_page = virt_to_phys(absent);
+	vm->apic_page = rdmsr(X86_MSR_APIC_BASE) & X86_PTE_FRAME;
 	vm->maxphyaddr = cpuid_guest(0x80000008u, 0).eax & 0xff;
 	/* Below 1 MiB the map speaks of parts of pages; all of it is there. */
 	add_ram(vm, 0, LOW_RAM_END);
@@ -175,11 +177,26 @@ static struct umbra_slot slot_of(enum umbra_slot_kind kind, uint64_t base, uint6
 	};
 }
 
-static void add_device_slot(void *ctx, uint64_t base, uint64_t end)
+/* The APIC's page is a slot of its own, and where stores are messages there is nothing to write. */
+static void add_device_slots(void *ctx, uint64_t base, uint64_t end)
 {
-	struct umbra_slot slot = slot_of(UMBRA_SLOT_DEVICE, base, end);
+	struct vm *vm = ctx;
+	const uint64_t edges[] = {
+		VM_MESSAGES_BASE, VM_MESSAGES_END, vm->apic_page, vm->apic_page + X86_PAGE_SIZE};
 
-	add_slot(ctx, &slot);
+	while (base < end) {
+		struct umbra_slot slot;
+		uint64_t next = end;
+
+		for (unsigned i = 0; i < sizeof(edges) / sizeof(edges[0]); i++) {
+			if (edges[i] > base && edges[i] < next)
+				next = edges[i];
+		}
+		slot = slot_of(UMBRA_SLOT_DEVICE, base, next);
+		slot.read_only = vm_is_message(vm, base);
+		add_slot(vm, &slot);
+		base = next;
+	}
 }
 
 static size_t slot_meta_pages(const struct vm_ram *ram)
@@ -202,7 +219,7 @@ static void add_slots(struct vm *vm)
 		slot.meta = frames_alloc(slot_meta_pages(ram));
 		add_slot(vm, &slot);
 	}
-	host_for_each_device(vm, add_device_slot, vm);
+	host_for_each_device(vm, add_device_slots, vm);
 }
 
 /* The largest pool that fits into @n_pages together with what the library keeps about it; 0 if none

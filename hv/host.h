@@ -8,7 +8,8 @@
 
 #include "hv/vm/vcpu.h"
 
-/* Fill vm->ram, vm->maxphyaddr and vm->absent_page from the memory map. Takes one frame. */
+/* Fill vm->ram, vm->maxphyaddr, vm->apic_page and vm->absent_page from the memory map and the
+ * processor. Takes one frame. */
 void host_memory_init(struct vm *vm);
 
 /* Make vm->mmu with its slots, out of all frames that are left, and vcpu->mmu. fatal_config() if

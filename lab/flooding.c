@@ -24,10 +24,9 @@ struct scene {
 	const char *what;
 	void (*play)(struct flooding_world *world);
 	unsigned level;
-	bool fresh; /* it begins as it was made: out of sync, if it may be; else protected */
-	/* Under which policies (a bit each) the table must be given up, and must not. */
-	unsigned given_up;
-	unsigned kept;
+	bool fresh;        /* it begins as it was made: out of sync, if it may be; else protected */
+	unsigned given_up; /* under these policies (a bit each) the table is; under others not: */
+	unsigned mistakes; /* but for so many times with write=auto */
 };
 
 /* With sticky=0 two flushes protect the table. */
@@ -36,14 +35,12 @@ static const char *const ooses[] = {"off", "leaf", "all"};
 
 enum {
 	AUTO = 1 << 0,
-	UNSYNC = 1 << 1,
-	EMULATE = 1 << 2,
 	ZAP = 1 << 3,
 };
 
 static void use_all(struct flooding_world *world)
 {
-	for (unsigned i = 0; i < 8; i++)
+	for (unsigned i = 0; i < 16; i++)
 		flooding_use(world, i, false);
 }
 
@@ -100,20 +97,23 @@ static void play_parts(struct flooding_world *world)
 		else
 			flooding_store(
 				world, i % 8, STEP_OP_MOV, entry ^ X86_PTE_D, 1u << i % 4, false);
+		flooding_invlpg(world, i % 8);
 		flooding_use(world, i % 8, i % 2);
 	}
 }
 
+/* Aging comes upon several entries in a row that were not used: until it has been wrong once the
+ * library takes that for the end of a table that is so cheap to make again. */
 static const struct scene scenes[] = {
-	{"written by the kernel, not used", play_dead, 1, false, AUTO | ZAP, UNSYNC | EMULATE},
-	{"the same, out of sync", play_dead, 1, true, AUTO, UNSYNC | EMULATE},
-	{"written by a user, not used", play_user, 1, false, AUTO | ZAP, UNSYNC | EMULATE},
-	{"written and used in turns", play_busy, 1, false, ZAP, AUTO | UNSYNC | EMULATE},
-	{"the same, out of sync", play_busy, 1, true, ZAP, AUTO | UNSYNC | EMULATE},
-	{"the same above the last level", play_busy, 2, false, ZAP, AUTO | UNSYNC | EMULATE},
-	{"aged by bytes, a third used", play_aging, 1, false, ZAP, AUTO | UNSYNC | EMULATE},
-	{"the same, out of sync", play_aging, 1, true, ZAP, AUTO | UNSYNC | EMULATE},
-	{"parts written and used", play_parts, 1, false, ZAP, AUTO | UNSYNC | EMULATE},
+	{"written by the kernel, not used", play_dead, 1, false, AUTO | ZAP, 0},
+	{"the same, born out of sync", play_dead, 1, true, AUTO | ZAP, 0},
+	{"written by a user, not used", play_user, 1, false, AUTO | ZAP, 0},
+	{"written and used in turns", play_busy, 1, false, ZAP, 0},
+	{"the same, born out of sync", play_busy, 1, true, ZAP, 0},
+	{"the same above the last level", play_busy, 2, false, ZAP, 0},
+	{"parts written and used", play_parts, 1, false, ZAP, 0},
+	{"aged by bytes, a third used", play_aging, 1, false, ZAP, 1},
+	{"the same, born out of sync", play_aging, 1, true, ZAP, 1},
 };
 
 struct playing {
@@ -175,7 +175,7 @@ static bool is_good(const struct scene *scene, unsigned write, const struct outc
 
 	if (scene->given_up & 1u << write)
 		return gone > 0;
-	return !(scene->kept & 1u << write) || gone == 0;
+	return gone <= (1u << write == AUTO ? scene->mistakes : 0);
 }
 
 int flooding_print(struct report *report, unsigned tries)

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * An adversary who wants a table to be given up and made again as often as can be. A *pattern* is a
- * few events that are repeated; the search changes the best one found so far. What counts is the
- * shadow pages made again per event. Each pattern gets a table in a frame of its own, as the
- * library remembers what became of a frame.
+ * few events that are repeated, the first of them perhaps until the table is given up; the search
+ * changes the best one found so far. What counts is the shadow pages made again per event. Each
+ * pattern gets a table in a frame of its own, as the library remembers what became of a frame.
  */
 #include "lab/flooding.h"
 
@@ -23,13 +23,13 @@
 
 #define PATTERN_MAX 10u
 #define EVENTS      700u   /* of a pattern */
-#define EVENTS_WORN 1600u  /* of a pattern, in a frame that was given up so often that it counts */
+#define EVENTS_WORN 2600u  /* of a pattern, in a frame that was given up so often that it counts */
 #define EVENTS_LONG 10000u /* of the worst ones found */
 
 /* What flood.h promises of a frame: however it is written and used it is given up so often at most,
  * and then once in so many events. */
-#define FREE_GIVE_UPS    7u
-#define EVENTS_PER_CYCLE 256u
+#define FREE_GIVE_UPS    3u
+#define EVENTS_PER_CYCLE 16u
 
 enum event {
 	EVENT_CHANGE, /* another frame, with A */
@@ -52,11 +52,21 @@ static const char *const event_names[N_EVENTS] = {"change", "clear", "age", "sam
 
 struct pattern {
 	unsigned n;
+	unsigned n_until; /* so many of the first are repeated until the table is given up */
 	struct {
 		enum event event;
 		unsigned index;
 		unsigned times; /* in a row */
 	} events[PATTERN_MAX];
+};
+
+/* What to begin with: write until it is given up, and use it then. */
+static const struct pattern known[] = {
+	{2, 1, {{EVENT_CHANGE, 0, 1}, {EVENT_LOAD, 0, 1}}},
+	{2, 1, {{EVENT_USER, 0, 1}, {EVENT_LOAD, 0, 1}}},
+	{3, 2, {{EVENT_CHANGE, 0, 1}, {EVENT_FLUSH, 0, 1}, {EVENT_LOAD, 0, 1}}},
+	{3, 2, {{EVENT_CHANGE, 0, 1}, {EVENT_FLUSH_ALL, 0, 1}, {EVENT_LOAD, 0, 1}}},
+	{3, 2, {{EVENT_CLEAR, 1, 1}, {EVENT_FLUSH_ALL, 0, 1}, {EVENT_LOAD, 0, 1}}},
 };
 
 /* How a pattern did. */
@@ -151,6 +161,8 @@ static struct pattern next_pattern(struct search *search)
 		for (unsigned i = 0; i < search->best.n; i++)
 			random_event(search, i);
 	}
+	search->best.n_until =
+		rng_percent(&search->rng, 50) ? 0 : rng_below(&search->rng, search->best.n);
 	for (; n_changes; n_changes--) {
 		unsigned choice = rng_below(&search->rng, 4);
 
@@ -161,6 +173,8 @@ static struct pattern next_pattern(struct search *search)
 		else
 			random_event(search, rng_below(&search->rng, search->best.n));
 	}
+	if (search->best.n_until > search->best.n)
+		search->best.n_until = search->best.n;
 	next = search->best;
 	search->best = before;
 	return next;
@@ -180,6 +194,14 @@ static void wear(struct flooding_world *world)
 	}
 }
 
+static void do_events(
+	struct flooding_world *world, const struct pattern *pattern, unsigned from, unsigned end)
+{
+	for (unsigned i = from; i < end; i++)
+		for (unsigned n = 0; n < pattern->events[i].times; n++)
+			do_event(world, pattern->events[i].event, pattern->events[i].index);
+}
+
 /* What becomes of @pattern, repeated for @n_events at least. */
 static struct trial try_pattern(
 	struct flooding_world *world, const struct pattern *pattern, uint64_t n_events)
@@ -191,10 +213,14 @@ static struct trial try_pattern(
 		flooding_use(world, i, false);
 	created = stats->mmu_shadow_created;
 	world->n_events = 0;
-	while (world->n_events < n_events)
-		for (unsigned i = 0; i < pattern->n; i++)
-			for (unsigned n = 0; n < pattern->events[i].times; n++)
-				do_event(world, pattern->events[i].event, pattern->events[i].index);
+	while (world->n_events < n_events) {
+		uint64_t zapped = stats->mmu_shadow_zapped;
+
+		while (pattern->n_until && world->n_events < n_events &&
+			stats->mmu_shadow_zapped == zapped)
+			do_events(world, pattern, 0, pattern->n_until);
+		do_events(world, pattern, pattern->n_until, pattern->n);
+	}
 	return (struct trial){stats->mmu_shadow_created - created, world->n_events};
 }
 
@@ -206,7 +232,7 @@ static void search_in(struct machine *machine, void *context)
 
 	flooding_build(&world, machine, search->level, frame);
 	for (unsigned i = 0; i < search->tries; i++) {
-		struct pattern pattern = next_pattern(search);
+		struct pattern pattern = i < COUNT(known) ? known[i] : next_pattern(search);
 		struct trial trial;
 
 		if (search->worn)
@@ -254,6 +280,8 @@ static void print_search(const struct search *search, const char *policy)
 			search->best.events[i].index);
 		if (search->best.events[i].times > 1)
 			printf("*%u", search->best.events[i].times);
+		if (i + 1 == search->best.n_until)
+			printf(" (until it is given up)");
 	}
 }
 

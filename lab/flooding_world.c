@@ -50,14 +50,6 @@ static void fill(struct flooding_world *world)
 		link(world, world->gfn, i, world->level == 1 ? DATA + i : LEAVES);
 }
 
-void flooding_move(struct flooding_world *world, uint64_t gfn)
-{
-	world->gfn = gfn;
-	fill(world);
-	link(world, world->level == 1 ? LEVEL2 : LEVEL3, 0, gfn);
-	flooding_flush(world);
-}
-
 /* Paging with the tree; what is cached goes whenever CR4.PGE changes. */
 static void load_regs(struct flooding_world *world)
 {
@@ -72,28 +64,12 @@ static void load_regs(struct flooding_world *world)
 	do_step(world, &regs);
 }
 
-void flooding_build(
-	struct flooding_world *world, struct machine *machine, unsigned level, uint64_t gfn)
+void flooding_move(struct flooding_world *world, uint64_t gfn)
 {
-	struct step use = {.kind = STEP_LOAD, .gva = STAYS_GVA, .bytes = 8};
-
-	*world = (struct flooding_world){
-		.machine = machine,
-		.level = level,
-		.rng = rng_seed(gfn),
-	};
-	link(world, ROOT, 0, LEVEL3);
-	link(world, LEVEL3, 0, LEVEL2);
-	link(world, LEVEL3, 1, WINDOW);
-	link(world, LEVEL3, 2, STAYS);
-	link(world, STAYS, 0, LEAVES);
-	for (unsigned i = 0; i < 4; i++)
-		poke(world, WINDOW, i, (uint64_t)i << 21 | FLAGS | X86_PTE_PS);
-	for (unsigned i = 0; i < N_DATA; i++)
-		link(world, LEAVES, i, DATA + i);
-	load_regs(world);
-	do_step(world, &use);
-	flooding_move(world, gfn);
+	world->gfn = gfn;
+	fill(world);
+	link(world, world->level == 1 ? LEVEL2 : LEVEL3, 0, gfn);
+	flooding_flush(world);
 }
 
 uint64_t flooding_slot(const struct flooding_world *world, unsigned index)
@@ -171,4 +147,31 @@ void flooding_invlpg(struct flooding_world *world, unsigned index)
 	struct step step = {.kind = STEP_INVLPG, .gva = gva_of(world, index)};
 
 	do_step(world, &step);
+}
+
+void flooding_build(
+	struct flooding_world *world, struct machine *machine, unsigned level, uint64_t gfn)
+{
+	struct step use = {.kind = STEP_LOAD, .gva = STAYS_GVA, .bytes = 8};
+
+	*world = (struct flooding_world){
+		.machine = machine,
+		.level = level,
+		.rng = rng_seed(gfn),
+	};
+	link(world, ROOT, 0, LEVEL3);
+	link(world, LEVEL3, 0, LEVEL2);
+	link(world, LEVEL3, 1, WINDOW);
+	link(world, LEVEL3, 2, STAYS);
+	link(world, STAYS, 0, LEAVES);
+	for (unsigned i = 0; i < 4; i++)
+		poke(world, WINDOW, i, (uint64_t)i << 21 | FLAGS | X86_PTE_PS);
+	for (unsigned i = 0; i < N_DATA; i++)
+		link(world, LEAVES, i, DATA + i);
+	load_regs(world);
+	/* All shadows there will be, but for the table's own. */
+	do_step(world, &use);
+	world->gfn = gfn;
+	flooding_store(world, 0, STEP_OP_MOV, 0, 8, false);
+	flooding_move(world, gfn);
 }

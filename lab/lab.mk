@@ -56,6 +56,7 @@ test-lab: $(B)/lab/umbra-lab
 	$(if $(LAB_TRACES),$< --replay $(LAB_TRACES))
 	$< --self-test --steps 2000 --audit 8 --pool 64
 	$< --tlb-misses
+	$< --flooding > $(B)/lab/flooding.log || { cat $(B)/lab/flooding.log; false; }
 	@$< --suite 1/2 > $(B)/lab/suite1.log 2>&1 & first=$$!; \
 	$< --suite 2/2 > $(B)/lab/suite2.log 2>&1; second=$$?; \
 	wait $$first; first=$$?; cat $(B)/lab/suite1.log $(B)/lab/suite2.log; \

@@ -325,7 +325,7 @@ int main(int argc, char **argv)
 		status = misses_print(&report);
 	} else if (options.flooding) {
 		status =
-			flooding_print(&report, options.guests > 1 ? (unsigned)options.guests : 25);
+			flooding_print(&report, options.guests > 1 ? (unsigned)options.guests : 15);
 	} else if (options.replay && strchr(options.replay, '=')) {
 		if (!lab_config_parse(&options.config, options.replay, why, sizeof(why)))
 			usage_error(why);

@@ -66,9 +66,8 @@ struct kind_row {
 
 static const struct kind_row kinds[] = {
 	[STEP_LOAD] = {"load", ACCESS_FIELDS | BIT(FIELD_BYTES)},
-	[STEP_STORE] = {"store",
-		ACCESS_FIELDS | BIT(FIELD_OP) | BIT(FIELD_BYTES) | BIT(FIELD_VALUE) |
-			BIT(FIELD_TYPE)},
+	[STEP_STORE] = {"store", ACCESS_FIELDS | BIT(FIELD_OP) | BIT(FIELD_BYTES) |
+					 BIT(FIELD_VALUE) | BIT(FIELD_TYPE)},
 	[STEP_FETCH] = {"fetch", ACCESS_FIELDS},
 	[STEP_SPECULATE] = {"speculate", BIT(FIELD_GVA)},
 	[STEP_CR3] = {"cr3", BIT(FIELD_VALUE)},

@@ -26,6 +26,7 @@ struct store {
 	const struct step *step;
 	struct part parts[2];
 	unsigned n_parts;
+	unsigned n_given_up; /* frames, in vain or not */
 };
 
 static enum memory_kind kind_at(uint64_t gpa)
@@ -179,6 +180,13 @@ static void end_performed(struct store *store)
 	store->machine->last.seen = MACHINE_SEEN_MEMORY;
 }
 
+/* With CR0.WP=0 the library can want a store performed that goes into no table: to give that up is
+ * in vain. */
+static bool may_give_up(struct store *store)
+{
+	return (store->vcpu->regs.cr0 & X86_CR0_WP) || store->n_given_up++ < 3;
+}
+
 /* The library wants the host to make the store, of which part @index goes to @gpa. Does that, or
  * gives the table up, if it is one. true: the access is over. */
 static bool perform(struct store *store, unsigned index, uint64_t gpa)
@@ -201,7 +209,7 @@ static bool perform(struct store *store, unsigned index, uint64_t gpa)
 	insn_make(step, gva, wide, old, &insn);
 	if (!emulate_execute(machine, step, &insn, gva, old, result, &atomic)) {
 		if (rng_percent(&machine->host_rng, machine->config.unshadow) &&
-			umbra_unshadow(store->vcpu->umbra, gpa))
+			may_give_up(store) && umbra_unshadow(store->vcpu->umbra, gpa))
 			return false;
 		insn_result(step, old, result);
 	}
@@ -222,7 +230,8 @@ static bool emulate(struct store *store, unsigned index, uint64_t gpa)
 	if (kind_at(gpa) == MEMORY_READ_ONLY)
 		lab_fail(machine->fail,
 			"asks to emulate what is no store to memory, gpa 0x%" PRIx64, gpa);
-	if (kind_at(gpa) == MEMORY_RAM && rng_percent(&machine->rng, machine->config.unshadow)) {
+	if (kind_at(gpa) == MEMORY_RAM && rng_percent(&machine->rng, machine->config.unshadow) &&
+		may_give_up(store)) {
 		given_up = umbra_unshadow(store->vcpu->umbra, gpa);
 		if (given_up == tracked)
 			lab_fail(machine->fail, "umbra_unshadow of gpa 0x%" PRIx64 " %s", gpa,

@@ -99,16 +99,17 @@ static const char *const machines[] = {
 	"pool=256 maxphyaddr=39 absent_page=on",
 };
 
-/* In turn with all of these: how many tags a CPU has, and what its host can flush. */
+/* In turn with all of these: how many tags a CPU has, what its host can flush, and how many of the
+ * guest's stores it does not understand. */
 static const char *const hosts[] = {
 	"tags=1",
-	"tags=2 flush_tag=on",
+	"tags=2 flush_tag=on unshadow=0",
 	"tags=8 flush_tag=on",
-	"tags=3 flush_tag=on flush_gva=off",
+	"tags=3 flush_tag=on flush_gva=off unshadow=3",
 	"tags=1 flush_tag=on flush_gva=off",
-	"tags=8",
-	"tags=2 flush_gva=off",
-	"tags=64 flush_tag=on",
+	"tags=8 unshadow=0",
+	"tags=2 flush_gva=off unshadow=100",
+	"tags=64 flush_tag=on unshadow=10",
 	"tags=3 flush_tag=on",
 };
 
@@ -123,7 +124,7 @@ bool suite_row(unsigned index, uint64_t round, char *text)
 	}
 	if (n >= COUNT(policies) * COUNT(guests))
 		return false;
-	snprintf(text, LAB_CONFIG_BYTES, "steps=8000 audit=50 %s %s %s policy=%s", host,
+	snprintf(text, LAB_CONFIG_BYTES, "steps=7000 audit=50 %s %s %s policy=%s", host,
 		machines[(n + round) % COUNT(machines)], guests[n % COUNT(guests)],
 		policies[n / COUNT(guests)]);
 	return true;

@@ -543,6 +543,7 @@ INLINE void set_meaning(const struct decoder *d, struct x86_insn *insn)
 	if (m.form & LOOK && !look_closer(insn, d->size, d->prefixes, d->opcode)) {
 		insn->op = X86_OP_OTHER;
 		insn->form = X86_FORM_NONE;
+		insn->stored = X86_STORED_NOTHING;
 	}
 }
 

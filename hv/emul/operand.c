@@ -38,9 +38,33 @@ static inline void finish(
 	debug_access(vcpu, kind, gva, insn->operand_bytes);
 }
 
+static bool changes_registers(const struct x86_insn *insn)
+{
+	return insn->op == X86_OP_XADD || insn->op == X86_OP_CMPXCHG ||
+	       insn->op == X86_OP_CMPXCHG_PAIR || insn->op == X86_OP_XCHG;
+}
+
+/* XCHG of a whole register. */
+static bool swap(struct vcpu *vcpu, const struct x86_insn *insn, umbra_gva gva, umbra_gpa gpa,
+	const void *ram)
+{
+	uint64_t *gpr = &vcpu->gpr[insn->reg];
+	enum umbra_exchange answer;
+	uint64_t old[2];
+
+	load(old, ram, insn->operand_bytes);
+	answer = umbra_guest_exchange(vcpu->mmu, gpa, old, gpr, insn->operand_bytes);
+	if (answer == UMBRA_EXCHANGE_DONE) {
+		*gpr = old[0];
+		finish(vcpu, insn, DEBUG_WRITE, gva);
+	}
+	/* If memory is not what was read, the guest executes it again. */
+	return answer != UMBRA_EXCHANGE_REFUSED;
+}
+
 /* The store may not come about after registers have changed: then they are put back. */
-static __attribute__((noinline)) bool atomic_store(struct vcpu *vcpu, const struct x86_insn *insn,
-	umbra_gva gva, umbra_gpa gpa, const void *ram)
+static bool atomic_store(struct vcpu *vcpu, const struct x86_insn *insn, umbra_gva gva,
+	umbra_gpa gpa, const void *ram)
 {
 	struct x86_state state = {.gpr = vcpu->gpr, .rflags = vcpu->exit.rflags};
 	enum umbra_exchange answer;
@@ -52,7 +76,8 @@ static __attribute__((noinline)) bool atomic_store(struct vcpu *vcpu, const stru
 	load(old, ram, insn->operand_bytes);
 	memory[0] = old[0];
 	memory[1] = old[1];
-	__builtin_memcpy(gpr, vcpu->gpr, sizeof(gpr));
+	if (changes_registers(insn))
+		__builtin_memcpy(gpr, vcpu->gpr, sizeof(gpr));
 	if (!x86_execute(insn, &state, memory, &stores))
 		return false;
 	answer = umbra_guest_exchange(vcpu->mmu, gpa, old, memory, insn->operand_bytes);
@@ -61,8 +86,8 @@ static __attribute__((noinline)) bool atomic_store(struct vcpu *vcpu, const stru
 		finish(vcpu, insn, DEBUG_WRITE, gva);
 		return true;
 	}
-	__builtin_memcpy(vcpu->gpr, gpr, sizeof(gpr));
-	/* If memory is not what was read, the guest executes it again. */
+	if (changes_registers(insn))
+		__builtin_memcpy(vcpu->gpr, gpr, sizeof(gpr));
 	return answer == UMBRA_EXCHANGE_DIFFERS;
 }
 
@@ -86,6 +111,8 @@ static __attribute__((noinline)) bool change(
 
 	if (!ram && known->traits & KNOWN_READS)
 		return false;
+	if (known->traits & KNOWN_SWAPS)
+		return swap(vcpu, insn, gva, gpa, ram);
 	if (known->traits & KNOWN_ATOMIC)
 		return atomic_store(vcpu, insn, gva, gpa, ram);
 	if (known->traits & KNOWN_READS)
@@ -103,6 +130,7 @@ static __attribute__((noinline)) bool change(
 bool operand_store(struct vcpu *vcpu, const struct known_insn *known, umbra_gva gva, umbra_gpa gpa)
 {
 	const struct x86_insn *insn = &known->insn;
+	const uint64_t *from = &vcpu->gpr[insn->reg];
 
 	/* With AC an alignment may have to be refused. */
 	if (!(known->traits & KNOWN_STORES) ||
@@ -111,8 +139,9 @@ bool operand_store(struct vcpu *vcpu, const struct known_insn *known, umbra_gva 
 		return false;
 	if (unlikely(!(known->traits & KNOWN_COPIES)))
 		return change(vcpu, known, gva, gpa);
-	if (unlikely(
-		    !umbra_guest_write(vcpu->mmu, gpa, &vcpu->gpr[insn->reg], insn->operand_bytes)))
+	if (insn->form == X86_FORM_RM_IMM)
+		from = &insn->immediate;
+	if (unlikely(!umbra_guest_write(vcpu->mmu, gpa, from, insn->operand_bytes)))
 		return false;
 	finish(vcpu, insn, DEBUG_WRITE, gva);
 	return true;

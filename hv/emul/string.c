@@ -58,12 +58,14 @@ static bool is_within(struct vcpu *vcpu, const struct x86_insn *insn, enum x86_s
 	uint64_t last = offset + n * insn->operand_bytes - 1;
 	struct vendor_segment segment;
 
+	if (last > address_mask(insn))
+		return false;
 	if (vendor_code_size(vcpu) == X86_CODE_64)
 		return true;
 	segment = vendor_segment(vcpu, number);
 	if (!(segment.attributes & SEGMENT_CODE) && segment.attributes & SEGMENT_EXPANDS)
 		return false;
-	return last <= segment.limit && last <= address_mask(insn);
+	return last <= segment.limit;
 }
 
 /* May elements be done together? Not with TF or a breakpoint: there may be a trap after each. */
@@ -209,6 +211,11 @@ void string_do(struct vcpu *vcpu, const struct x86_insn *insn, const struct memo
 {
 	struct run run;
 
+	/* This does not fault: it is not the instruction that did, which is there no more. */
+	if (left_of(vcpu, insn) == 0) {
+		vendor_advance(vcpu, insn->length);
+		return;
+	}
 	if (!begin(&run, vcpu, insn, fault))
 		return;
 	if (run.n > 1 && is_bulk(&run))

@@ -11,6 +11,9 @@
 #define REGISTER_STEP  16u /* a register is the first four bytes of these */
 #define REGISTER_BYTES 4u
 
+/* The first register. Stores below it some machines take for interrupt messages. */
+#define ID 0x020u
+
 /* Registers with a delivery mode in bits 10:8. Some of the vector table's have none; there these
  * bits are reserved. */
 #define LVT_CMCI      0x2f0u
@@ -22,6 +25,7 @@
 
 /* APM 2 "APIC Base Address Register". */
 #define APIC_BASE_EXTD (1ull << 10)
+#define APIC_BASE_EN   (1ull << 11)
 
 #define MODE(value) ((value) >> 8 & 7)
 #define MODE_INIT   5u
@@ -37,7 +41,8 @@ static bool has_mode(unsigned offset)
 /*
  * INIT is dropped to whomever it is sent, and with either level: to this processor it is a reset
  * under the hypervisor, and others, like those that a start-up interrupt sets going, would run
- * without it. An interrupt of the vector table may be INIT too. Everything else, NMI and SMI among
+ * without it. An interrupt of the vector table may be INIT too, and a message that is stored like a
+ * device's: so is any store to the page while the APIC is off. Everything else, NMI and SMI among
  * it, is the guest's.
  */
 bool apic_allows(unsigned offset, const void *bytes, size_t n_bytes)
@@ -46,7 +51,7 @@ bool apic_allows(unsigned offset, const void *bytes, size_t n_bytes)
 	uint32_t value;
 
 	/* "Must not be executed": what a processor then does is not said. */
-	if (at + n_bytes > REGISTER_BYTES)
+	if (at + n_bytes > REGISTER_BYTES || offset < ID)
 		return false;
 	if (!has_mode(offset - at))
 		return true;
@@ -59,9 +64,10 @@ bool apic_allows(unsigned offset, const void *bytes, size_t n_bytes)
 static enum umbra_track_answer written(
 	void *ctx, struct umbra_vcpu *vcpu, umbra_gpa gpa, const void *bytes, size_t n_bytes)
 {
-	(void)ctx;
+	const struct vm *vm = ctx;
+
 	(void)vcpu;
-	if (apic_allows(gpa % X86_PAGE_SIZE, bytes, n_bytes))
+	if (vm->apic_on && apic_allows(gpa % X86_PAGE_SIZE, bytes, n_bytes))
 		memory_put_device(gpa, bytes, n_bytes);
 	return UMBRA_TRACK_STORE;
 }
@@ -75,16 +81,19 @@ void apic_watch(struct vm *vm, uint64_t base)
 		fatal_config(
 			"the firmware has switched the local APIC to x2APIC mode, which is not "
 			"supported; switch it off in the firmware's setup");
+	vm->apic_on = base & APIC_BASE_EN;
+	track.ctx = vm;
 	if (umbra_track_write(vm->mmu, gfn, &track) != UMBRA_OK)
 		panic("the local APIC at %lx cannot be watched", base);
 }
 
-bool apic_write_base(uint64_t value)
+bool apic_write_base(struct vm *vm, uint64_t value)
 {
 	uint64_t now = rdmsr(X86_MSR_APIC_BASE);
 
 	if ((value ^ now) & X86_PTE_FRAME || value & APIC_BASE_EXTD)
 		return false;
 	wrmsr(X86_MSR_APIC_BASE, value);
+	vm->apic_on = value & APIC_BASE_EN;
 	return true;
 }

@@ -20,6 +20,6 @@ bool apic_allows(unsigned offset, const void *bytes, size_t n_bytes);
 void apic_watch(struct vm *vm, uint64_t base);
 
 /* WRMSR of APIC_BASE: the page stays where it is, and in xAPIC mode. Returns false for #GP. */
-bool apic_write_base(uint64_t value);
+bool apic_write_base(struct vm *vm, uint64_t value);
 
 #endif

@@ -2,7 +2,7 @@
 /*
  * The instruction at RIP.
  */
-#include "hv/vm/peek.h"
+#include "hv/vm/vcpu.h"
 
 umbra_gva insn_linear_at(struct vcpu *vcpu, enum x86_segment segment, uint64_t offset)
 {
@@ -46,7 +46,7 @@ static bool allows(const struct vendor_segment *segment, bool write)
 	return !write || attributes & SEGMENT_WRITE_READ;
 }
 
-static bool is_canonical(const struct vcpu *vcpu, umbra_gva gva)
+bool insn_is_canonical(const struct vcpu *vcpu, umbra_gva gva)
 {
 	unsigned unused_bits = vcpu->regs.cr4 & X86_CR4_LA57 ? 64 - 57 : 64 - 48;
 
@@ -63,7 +63,8 @@ bool insn_operand(
 
 	*gva = insn_linear(vcpu, insn);
 	if (vendor_code_size(vcpu) == X86_CODE_64) {
-		legal = is_canonical(vcpu, *gva) && is_canonical(vcpu, *gva + n_bytes - 1);
+		legal = insn_is_canonical(vcpu, *gva) &&
+			insn_is_canonical(vcpu, *gva + n_bytes - 1);
 	} else {
 		segment = vendor_segment(vcpu, insn->segment);
 		legal = is_within(&segment, offset, n_bytes) &&
@@ -79,6 +80,8 @@ bool insn_operand(
 static uint8_t traits_of(const struct x86_insn *insn, enum x86_code_size size)
 {
 	unsigned traits = KNOWN_STORES;
+	/* Not of AH, CH, DH and BH. */
+	bool whole = insn->form == X86_FORM_RM_REG && insn->operand_bytes > 1;
 
 	if (!insn->is_memory || insn->op == X86_OP_OTHER || insn->op == X86_OP_STORE ||
 		!x86_writes_operand(insn))
@@ -88,8 +91,10 @@ static uint8_t traits_of(const struct x86_insn *insn, enum x86_code_size size)
 	/* The alignment of 16 bytes is checked where they are exchanged. */
 	if (x86_is_atomic(insn) || insn->operand_bytes == 16)
 		traits |= KNOWN_ATOMIC;
-	if (insn->op == X86_OP_MOV && insn->form == X86_FORM_RM_REG && insn->operand_bytes >= 4)
+	if (insn->op == X86_OP_MOV && (insn->form == X86_FORM_RM_IMM || whole))
 		traits |= KNOWN_COPIES;
+	if (insn->op == X86_OP_XCHG && whole && insn->operand_bytes >= 4)
+		traits |= KNOWN_SWAPS;
 	if (size == X86_CODE_64 && insn->segment < X86_SEG_FS && insn->address_bytes == 8 &&
 		insn->base != X86_NO_REGISTER && insn->index == X86_NO_REGISTER &&
 		(insn->op < X86_OP_BT || insn->op > X86_OP_BTC))
@@ -135,19 +140,20 @@ static __attribute__((noinline)) const struct known_insn *learn(struct vcpu *vcp
 	return known;
 }
 
-/* What stands at RIP, found by a walk; @known may be it. */
-static __attribute__((noinline)) const struct known_insn *look(struct vcpu *vcpu,
+/* What stands at RIP, at @gva, found by a walk; @known may be it. */
+static __attribute__((noinline)) const struct known_insn *look(struct vcpu *vcpu, umbra_gva gva,
 	struct known_insn *known, enum x86_code_size size, enum insn_status *status)
 {
-	const void *bytes = peek_bytes(vcpu, size == X86_CODE_64, X86_INSN_MAX + 1);
+	const void *bytes = NULL;
 
-	known->rip = KNOWN_NOWHERE;
-	if (size == X86_CODE_64 && bytes) {
-		known->bytes = code_path_find(vcpu, &known->path, vcpu->exit.rip);
-		if (known->bytes)
-			known->rip = vcpu->exit.rip;
-	}
-	if (bytes && known->is_known && known->size == size && is_same(known, bytes))
+	known->gva = KNOWN_NOWHERE;
+	if (vcpu->mmu && gva % X86_PAGE_SIZE < X86_PAGE_SIZE - X86_INSN_MAX)
+		bytes = code_path_find(vcpu, &known->path, gva);
+	if (!bytes)
+		return learn(vcpu, known, size, status);
+	known->bytes = bytes;
+	known->gva = gva;
+	if (known->is_known && known->size == size && is_same(known, bytes))
 		return known;
 	return learn(vcpu, known, size, status);
 }
@@ -155,20 +161,24 @@ static __attribute__((noinline)) const struct known_insn *look(struct vcpu *vcpu
 const struct known_insn *insn_at_rip(struct vcpu *vcpu, enum insn_status *status)
 {
 	enum x86_code_size size = vendor_code_size(vcpu);
-	struct known_insn *known = &vcpu->known[vcpu->exit.rip % KNOWN_INSNS];
+	umbra_gva gva = vcpu->exit.rip;
+	struct known_insn *known;
 
+	if (unlikely(size != X86_CODE_64))
+		gva = insn_linear_at(vcpu, X86_SEG_CS, gva);
+	known = &vcpu->known[gva % KNOWN_INSNS];
 	*status = INSN_OK;
-	if (likely(known->rip == vcpu->exit.rip && known->is_known && known->size == size &&
+	if (likely(known->gva == gva && known->is_known && known->size == size &&
 		    code_path_holds(&known->path, umbra_root(vcpu->mmu)) &&
 		    is_same(known, known->bytes)))
 		return known;
-	return look(vcpu, known, size, status);
+	return look(vcpu, gva, known, size, status);
 }
 
 void insn_forget_paths(struct vcpu *vcpu)
 {
 	for (unsigned i = 0; i < KNOWN_INSNS; i++)
-		vcpu->known[i].rip = KNOWN_NOWHERE;
+		vcpu->known[i].gva = KNOWN_NOWHERE;
 }
 
 enum insn_status insn_decode(struct vcpu *vcpu, struct x86_insn *insn)

@@ -18,17 +18,18 @@
 #define KNOWN_STORES 1u /* into its explicit memory operand, as x86_execute() tells */
 #define KNOWN_READS  2u /* that operand before */
 #define KNOWN_ATOMIC 4u
-#define KNOWN_COPIES 8u  /* a whole general register, and nothing else */
-#define KNOWN_NEAR   16u /* at a base register and a displacement, in 64-bit code */
+#define KNOWN_COPIES 8u  /* the immediate, or the low bytes of a general register: MOV */
+#define KNOWN_SWAPS  16u /* with all of a general register: XCHG */
+#define KNOWN_NEAR   32u /* at a base register and a displacement, in 64-bit code */
 
 typedef const volatile uint64_t __attribute__((aligned(1), may_alias)) known_word;
 
-/* Not canonical, so never a RIP. */
+/* Not canonical. */
 #define KNOWN_NOWHERE (1ull << 63)
 
 struct known_insn {
-	uint64_t rip;      /* where it was seen last, by @path; or KNOWN_NOWHERE */
-	known_word *bytes; /* what the path leads to: of the page, 16 bytes from RIP on */
+	umbra_gva gva;     /* where it was seen last, by @path; or KNOWN_NOWHERE */
+	known_word *bytes; /* what the path leads to: of the page, 16 bytes */
 	struct code_path path;
 	uint64_t words[2]; /* the bytes of the instruction, others 0 */
 	uint64_t masks[2]; /* which bytes these are */

@@ -134,8 +134,21 @@ size_t memory_fetch(struct vcpu *vcpu, uint8_t bytes[X86_INSN_MAX + 1])
 }
 
 /*
- * Make the shadow tables, A and D bits such that an access at @gva would be done, as a fault of the
- * hardware does. Returns false if a fault was injected.
+ * Do the shadow tables map @gva to @gpa, and for writing? Then A, and D, are set in the guest's
+ * table, and there is nothing to ask the library for: what it is asked for over and over although
+ * nothing has to be changed it may take for an implicit access.
+ */
+static bool is_mapped(struct vcpu *vcpu, umbra_gva gva, enum umbra_access access, umbra_gpa gpa)
+{
+	umbra_gpa at;
+	uint64_t entry = shadow_last(umbra_root(vcpu->mmu), vcpu->shadow_shift, gva, &at);
+
+	return entry && at == gpa && (access != UMBRA_WRITE || entry & X86_PTE_W);
+}
+
+/*
+ * Make A and D bits such that an access at @gva would be done, as a fault of the hardware does.
+ * Returns false if a fault was injected.
  */
 static bool touch(struct vcpu *vcpu, umbra_gva gva, enum umbra_access access, umbra_gpa *gpa)
 {
@@ -143,18 +156,16 @@ static bool touch(struct vcpu *vcpu, umbra_gva gva, enum umbra_access access, um
 		(access == UMBRA_WRITE ? X86_PF_W : 0) | (is_user(vcpu) ? X86_PF_U : 0);
 	struct umbra_page_fault fault;
 	struct umbra_exit out;
+	bool allowed = memory_translate(vcpu, gva, access, gpa, &out);
 
-	if (vcpu->mmu) {
+	if (vcpu->mmu && !(allowed && is_mapped(vcpu, gva, access, *gpa))) {
 		fault = access_of(vcpu, gva, error_code);
-		if (umbra_page_fault(vcpu->mmu, &fault, &out) == UMBRA_INJECT) {
-			inject_outcome(vcpu, &out);
-			return false;
-		}
+		if (umbra_page_fault(vcpu->mmu, &fault, &out) != UMBRA_INJECT || allowed)
+			allowed = memory_translate(vcpu, gva, access, gpa, &out);
 	}
-	if (memory_translate(vcpu, gva, access, gpa, &out))
-		return true;
-	inject_outcome(vcpu, &out);
-	return false;
+	if (!allowed)
+		inject_outcome(vcpu, &out);
+	return allowed;
 }
 
 /* What lies beside the RAM at @gpa, where the direct map has it: devices, ROMs, nothing. NULL for
@@ -235,6 +246,8 @@ static void write_part(struct vcpu *vcpu, umbra_gpa gpa, const uint8_t *bytes, s
 	/* The library has it too if it is a device that somebody watches. */
 	if (vcpu->mmu && umbra_guest_write(vcpu->mmu, gpa, bytes, n_bytes))
 		return;
+	if (vm_is_message(vcpu->vm, gpa))
+		return;
 	if (device_at(vcpu->vm, gpa))
 		memory_put_device(gpa, bytes, n_bytes);
 	else if (ram && vcpu->mmu)
@@ -258,12 +271,20 @@ static bool find(struct vcpu *vcpu, umbra_gva gva, enum umbra_access access,
 bool memory_prepare(struct vcpu *vcpu, umbra_gva gva, size_t n_bytes, struct memory_place *place,
 	enum umbra_access access, const struct memory_fault *fault)
 {
+	umbra_gva second;
+
 	place->n_bytes = n_bytes;
 	place->first = n_bytes < page_left(gva) ? n_bytes : page_left(gva);
-	if (!find(vcpu, gva, access, fault, &place->gpas[0]))
+	if (place->first == n_bytes)
+		return find(vcpu, gva, access, fault, &place->gpas[0]);
+	/* A processor finds this out before it looks for the first page; TCG does not. */
+	second = insn_linear_add(vcpu, gva, place->first);
+	if (!insn_is_canonical(vcpu, second)) {
+		inject_exception(vcpu, X86_GP, 0);
 		return false;
-	return place->first == n_bytes ||
-	       find(vcpu, insn_linear_add(vcpu, gva, place->first), access, fault, &place->gpas[1]);
+	}
+	return find(vcpu, gva, access, fault, &place->gpas[0]) &&
+	       find(vcpu, second, access, fault, &place->gpas[1]);
 }
 
 void memory_get(struct vcpu *vcpu, const struct memory_place *place, void *bytes)

@@ -75,7 +75,7 @@ static bool write_msr(struct vcpu *vcpu, uint32_t msr, uint64_t value)
 	case MSR_EFER:
 		return write_efer(vcpu, value);
 	case MSR_APIC_BASE:
-		return apic_write_base(value);
+		return apic_write_base(vcpu->vm, value);
 	case MSR_FIXED:
 		return value == rdmsr(msr);
 	case MSR_HIDDEN:

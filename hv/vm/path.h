@@ -12,7 +12,7 @@
 
 #include "umbra/types.h"
 
-#define PATH_ENTRIES 3u /* below the root, of 4-level tables */
+#define PATH_ENTRIES 3u /* below the root: tables of up to 4 levels */
 
 struct vcpu;
 
@@ -26,7 +26,7 @@ struct code_path {
 	/* Where the root's entry is, less the physical address of the root; and its value. */
 	umbra_gva root_entry;
 	uint64_t root_was;
-	struct path_entry entries[PATH_ENTRIES]; /* the last one repeated if a large page ends it */
+	struct path_entry entries[PATH_ENTRIES]; /* the last one repeated where there are less */
 };
 
 /* Is @path unchanged under the tables of @root? */
@@ -46,8 +46,8 @@ static inline __attribute__((always_inline)) bool code_path_holds(
 	return true;
 }
 
-/* Make *@path that of @rip, where the tables of @vcpu map it. Returns where it leads, in the direct
- * map; NULL if it is not mapped, or the tables are not of 4 levels. */
-const void *code_path_find(struct vcpu *vcpu, struct code_path *path, uint64_t rip);
+/* Make *@path that of @gva, where the tables of @vcpu map it. Returns where it leads, in the direct
+ * map; NULL if it is not mapped, or the tables have 5 levels. With shadow paging only. */
+const void *code_path_find(struct vcpu *vcpu, struct code_path *path, umbra_gva gva);
 
 #endif

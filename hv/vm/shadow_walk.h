@@ -35,19 +35,18 @@ static inline umbra_gpa shadow_leaf(uint64_t entry, umbra_gva gva, unsigned shif
 	return (entry & X86_PTE_FRAME & ~offset_mask) | (gva & offset_mask);
 }
 
-/* From an entry of a table of @shift on. */
-static inline bool shadow_descend(uint64_t entry, unsigned shift, umbra_gva gva, umbra_gpa *gpa)
+/* The last entry for @gva below @root, as shadow_walk() takes it, and in *@gpa where it leads. 0 if
+ * nothing is mapped. */
+static inline uint64_t shadow_last(umbra_hpa root, unsigned shift, umbra_gva gva, umbra_gpa *gpa)
 {
-	while (entry & X86_PTE_P) {
-		/* In a 4K leaf PS means something else, and it is a leaf too. */
-		if (entry & X86_PTE_PS || shift == X86_PAGE_SHIFT) {
-			*gpa = shadow_leaf(entry, gva, shift);
-			return true;
-		}
+	uint64_t entry = shift ? shadow_entry(root, gva, shift) : 0;
+
+	while (entry & X86_PTE_P && shift != X86_PAGE_SHIFT && !(entry & X86_PTE_PS)) {
 		shift -= 9;
 		entry = shadow_entry(entry & X86_PTE_FRAME, gva, shift);
 	}
-	return false;
+	*gpa = shadow_leaf(entry, gva, shift);
+	return entry & X86_PTE_P ? entry : 0;
 }
 
 /*
@@ -61,7 +60,7 @@ static inline __attribute__((always_inline)) bool shadow_walk(
 	uint64_t entry;
 
 	if (shift != SHADOW_SHIFT_4LEVEL)
-		return shift && shadow_descend(shadow_entry(root, gva, shift), shift, gva, gpa);
+		return shift && shadow_last(root, shift, gva, gpa);
 	entry = shadow_entry(root, gva, 39);
 	if (!(entry & X86_PTE_P))
 		return false;

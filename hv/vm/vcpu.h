@@ -39,6 +39,8 @@ struct vm_ram {
 struct vm {
 	struct umbra_vm *mmu;  /* NULL with nested paging */
 	umbra_hpa absent_page; /* what reads of memory that is not there see: 0xff */
+	umbra_hpa apic_page;   /* of the local APIC */
+	bool apic_on;          /* APIC_BASE.EN: else there is no APIC at that page */
 	unsigned maxphyaddr;
 	uint64_t cr4_mask;             /* bits that the guest may set, from what CPUID shows it */
 	uint64_t efer_mask;            /* the same; LMA is not among them */
@@ -46,6 +48,18 @@ struct vm {
 	unsigned n_ram;
 	uint64_t start_tsc;
 };
+
+/* Is @gpa in the MiB where stores are interrupt messages, unless it is the APIC's page? With such a
+ * message the guest could send INIT: none of its stores get there. SDM 3A "Message Address Register
+ * Format". */
+#define VM_MESSAGES_BASE 0xfee00000ull
+#define VM_MESSAGES_END  0xfef00000ull
+
+static inline bool vm_is_message(const struct vm *vm, umbra_gpa gpa)
+{
+	return gpa >= VM_MESSAGES_BASE && gpa < VM_MESSAGES_END &&
+	       gpa - vm->apic_page >= X86_PAGE_SIZE;
+}
 
 /*
  * The last exits, for reports: number n, counted from 0, is at n % EXIT_RING of each array. So one
@@ -224,6 +238,8 @@ umbra_gva insn_linear(struct vcpu *vcpu, const struct x86_insn *insn);
 umbra_gva insn_linear_at(struct vcpu *vcpu, enum x86_segment segment, uint64_t offset);
 /* @gva plus @n_bytes: addresses of 16- and 32-bit code wrap at 4 GiB. */
 umbra_gva insn_linear_add(const struct vcpu *vcpu, umbra_gva gva, uint64_t n_bytes);
+/* May 64-bit code address @gva? */
+bool insn_is_canonical(const struct vcpu *vcpu, umbra_gva gva);
 /* For an instruction that exited before its memory operand of @n_bytes was looked at: its linear
  * address. Returns false if #GP or #SS was injected: it is beyond the segment's limit, of the wrong
  * kind, or not canonical. */

@@ -15,7 +15,7 @@
 
 /* The arrays that follow struct umbra_vm, as offsets in bytes. */
 struct layout {
-	size_t vcpus, pages, snapshots, links, hash, end;
+	size_t vcpus, pages, snapshots, links, tracks, hash, end;
 	unsigned hash_bits;
 };
 
@@ -35,7 +35,8 @@ static struct layout layout_of(unsigned pool_pages, unsigned max_vcpus)
 	at.pages = at.vcpus + aligned(max_vcpus * sizeof(struct umbra_vcpu));
 	at.snapshots = at.pages + aligned(n * sizeof(struct shadow_page));
 	at.links = at.snapshots + n * ENTRIES * sizeof(uint64_t);
-	at.hash = at.links + n * ENTRIES * sizeof(struct link);
+	at.tracks = at.links + n * ENTRIES * sizeof(struct link);
+	at.hash = at.tracks + (sizeof(struct umbra_track *) << at.hash_bits);
 	at.end = at.hash + (sizeof(uint32_t) << at.hash_bits);
 	return at;
 }
@@ -91,6 +92,7 @@ enum umbra_status umbra_vm_create(const struct umbra_config *config, struct umbr
 	vm->pages = (struct shadow_page *)(meta + at.pages);
 	vm->snapshots = (uint64_t(*)[ENTRIES])(meta + at.snapshots);
 	vm->links = (struct link(*)[ENTRIES])(meta + at.links);
+	vm->tracks = (struct umbra_track **)(meta + at.tracks);
 	vm->hash = (uint32_t *)(meta + at.hash);
 	vm->hash_shift = 64 - at.hash_bits;
 	vm->n_pages = config->pool_pages;

@@ -1,33 +1,20 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The audit: every invariant of docs/INVARIANTS.md has its functions here, which look at the whole
- * state and believe no counter and no list. Reads, never writes (but the counters of audits).
+ * state and believe no counter and no list. Reads, never writes.
  *
  * It goes through the pages once, for what concerns them and each of their entries, through the
  * frames once, and then through the lists of unsync tables. Empty groups and frames are passed by,
  * after a look that they are empty. When several invariants are broken the verdict is the first in
  * the order of reporting_order[].
  */
-#include "audit.h"
-
-#include "lock.h"
+#include "finding.h"
 #include "page.h"
 #include "set.h"
 #include "slot.h"
 #include "spte.h"
 #include "track.h"
 #include "unsync.h"
-
-/* The audits after events share the look at what free pages hold: each looks at one in so many. */
-#define FREE_TURNS 16u
-
-/* What was found, for the one who reads the panic. */
-struct finding {
-	const char *what;
-	unsigned invariant; /* 0: nothing */
-	uint32_t page;      /* 0: @what is not about an entry */
-	unsigned index;
-};
 
 /* An audit in progress. */
 struct audit {
@@ -130,7 +117,7 @@ static bool audit_i02_protection(struct audit *a, const struct page_view *v, con
 	bool broken = false;
 
 	if (e->slot && !e->slot->frames)
-		broken = writable && e->slot->tracked &&
+		broken = writable && e->slot->n_tracked &&
 			 track_any(a->vm, e->gfn, level_frames(v->level));
 	else if (e->slot && v->level > 1)
 		broken = slot_region(e->slot, e->gfn)->n_tables;
@@ -511,6 +498,8 @@ static void audit_frames(struct audit *a)
 		uint64_t end = s->first + s->n_frames;
 		uint64_t next;
 
+		if (!s->frames && s->n_tracked != track_count(vm, s->first, s->n_frames))
+			found(a, 2, "device counts its tracked frames wrongly", 0, 0);
 		for (uint64_t gfn = s->first; s->frames && gfn < end; gfn = next) {
 			next = (gfn | (LARGE_FRAMES - 1)) + 1;
 			audit_region(a, s, gfn, next < end ? next : end);
@@ -518,8 +507,7 @@ static void audit_frames(struct audit *a)
 	}
 }
 
-/* Lock: MMU lock held. */
-static struct finding audit_all(struct umbra_vm *vm, unsigned free_turn)
+struct finding audit_all(struct umbra_vm *vm, unsigned free_turn)
 {
 	struct audit a = {.vm = vm};
 
@@ -538,70 +526,4 @@ static struct finding audit_all(struct umbra_vm *vm, unsigned free_turn)
 	audit_i07_roots(&a);
 	audit_i08_clocks(&a);
 	return a.found;
-}
-
-/* ---- the verdict ---- */
-
-static size_t put(char *to, size_t room, size_t at, const char *text)
-{
-	for (; *text && at + 1 < room; text++)
-		to[at++] = *text;
-	if (room)
-		to[at] = 0;
-	return at;
-}
-
-static size_t put_hex(char *to, size_t room, size_t at, const char *name, uint64_t n)
-{
-	char digits[] = "0000000000000000";
-
-	for (unsigned i = 16; i-- > 0; n >>= 4)
-		digits[i] = "0123456789abcdef"[n & 15];
-	return put(to, room, put(to, room, at, name), digits);
-}
-
-static void describe(const struct umbra_vm *vm, const struct finding *f, char *why, size_t room)
-{
-	size_t at = put(why, room, 0, f->what);
-
-	if (!f->page)
-		return;
-	at = put_hex(why, room, at, "; page ", f->page);
-	at = put_hex(why, room, at, " gfn ", vm->pages[f->page].gfn);
-	at = put_hex(why, room, at, " role ", vm->pages[f->page].role);
-	at = put_hex(why, room, at, " index ", f->index);
-	at = put_hex(why, room, at, " spte ", set_read(vm, f->page, f->index));
-	put_hex(why, room, at, " gpte ", vm->snapshots[f->page][f->index]);
-}
-
-unsigned umbra_audit(struct umbra_vm *vm, char *why, size_t why_bytes)
-{
-	struct finding f;
-
-	if (!mmu_lock_if_possible(vm)) {
-		put(why, why_bytes, 0, "the MMU lock is held: no audit");
-		return UMBRA_AUDIT_BUSY;
-	}
-	f = audit_all(vm, FREE_TURNS);
-	if (f.invariant)
-		describe(vm, &f, why, why_bytes);
-	mmu_unlock(vm);
-	return f.invariant;
-}
-
-void audit_after_event(struct umbra_vm *vm)
-{
-	char why[240];
-	struct finding f = {0};
-	unsigned every;
-
-	mmu_lock(vm);
-	every = vm->policy.audit;
-	if (every && vm->stats.audit_events++ % every == 0)
-		f = audit_all(vm, vm->stats.audits++ % FREE_TURNS);
-	if (f.invariant)
-		describe(vm, &f, why, sizeof(why));
-	mmu_unlock(vm);
-	if (f.invariant)
-		vm->host->panic(vm->host_ctx, why);
 }

@@ -11,6 +11,7 @@
 #include "page.h"
 #include "set.h"
 #include "sync.h"
+#include "track.h"
 #include "tree.h"
 #include "write.h"
 
@@ -155,7 +156,8 @@ __attribute__((noinline)) bool fast_store(struct umbra_vcpu *vcpu,
 		return false;
 	slot = slot_find(vm, gfn);
 	frame = slot_frame(slot, gfn);
-	if (!frame || !slot->writable || !frame_protected(frame) ||
+	if (!slot || !slot->writable ||
+		!(frame ? frame_protected(frame) : track_device(vm, slot, gfn)) ||
 		write_decide(vcpu, gfn, frame, access) == WRITE_FREE)
 		return false;
 	vm->stats.pf_emulate++;

@@ -7,7 +7,7 @@
 #include "set.h"
 #include "slot.h"
 
-#define FLOOD_FLUSHES 4u
+#define FLOOD_FLUSHES 2u /* which cost about as much as to make the page anew */
 #define PARENTS_ASKED 8u
 
 /* Stores that cost as much, emulated, as to make @page anew: its birth is two, a fault for 8
@@ -41,6 +41,7 @@ void flood_begin(struct umbra_vm *vm, uint32_t page)
 {
 	vm->pages[page].emulated = 0;
 	vm->pages[page].flooded = 0;
+	vm->pages[page].was_used = false;
 	(void)walked(vm, page, true);
 }
 
@@ -62,6 +63,7 @@ static bool floods(struct umbra_vm *vm, uint32_t page, unsigned limit)
 		return false;
 	if (!walked(vm, page, true))
 		return true;
+	sp->was_used = true;
 	sp->flooded = 0;
 	return false;
 }
@@ -88,8 +90,10 @@ bool flood_store(struct umbra_vm *vm, uint64_t gfn)
 		struct shadow_page *sp = &vm->pages[page];
 
 		sp->emulated++;
-		if (vm->use_seen)
+		if (vm->use_seen) {
+			sp->was_used = true;
 			sp->flooded = 0;
+		}
 		if (vm->use_seen || !floods(vm, page, flood_stores(sp)))
 			flooded = false;
 	}
@@ -102,5 +106,5 @@ bool flood_store(struct umbra_vm *vm, uint64_t gfn)
 
 bool flood_used(struct umbra_vm *vm, uint32_t page)
 {
-	return walked(vm, page, false);
+	return vm->pages[page].was_used || walked(vm, page, false);
 }

@@ -8,9 +8,9 @@
  * up.
  *
  * A workload may use a table just after that each time. So a frame counts how often it was given up
- * (FRAME_CHURN), and each time doubles what it takes for the next, up to 7 times: then it takes 512
- * flushes that find the table changed, or 256 stores at least, to make its shadow once again. What
- * is given up for other reasons is counted too, and no more than 7 times.
+ * (FRAME_CHURN), and each time doubles what it takes for the next, up to 3 times: then its shadow
+ * is made in vain at most once in 16 flushes that find the table changed, or 16 stores, which cost
+ * more than that. What is given up for other reasons is counted too, and no more than 3 times.
  *
  * Lock: MMU lock held, everywhere here.
  */

@@ -116,7 +116,7 @@ static inline bool place_of(struct umbra_vm *vm, umbra_gpa gpa, struct place *pl
 
 	place->frame = slot_frame(slot, gfn);
 	place->to = slot_pointer(slot, gpa);
-	return slot && slot->writable && (place->to || (slot->tracked && track_any(vm, gfn, 1)));
+	return slot && slot->writable && (place->to || track_device(vm, slot, gfn));
 }
 
 /* Tell of the store, make it, and tell of that. Returns false if the bytes are not @expected any

@@ -32,9 +32,9 @@
  *    usable and at the last level, installed.
  * 8. D bits are cleared, to ask again, only where the tag is flushed before the guest goes on, if a
  *    TLB can have them: at rules 4 and 5. At rule 6 they are looked at and left.
- * 9. A table that was found as it was at `sticky` flushes in a row (INVLPGs too, where these ask)
- * is write-protected at the next. Until then writing it costs nothing, and a flush no more than the
- * question.
+ * 9. A table that was found as it was at `sticky` flushes in a row, INVLPGs too for those that they
+ *    look at, is write-protected at the next. Until then writing it costs nothing, and a flush no
+ *    more than the question.
  * 10. After a flush at most UNSYNC_MAX pages are in a list, which bounds the work of the next.
  */
 #include "sync.h"
@@ -242,15 +242,19 @@ void sync_gva(struct umbra_vcpu *vcpu, umbra_gva gva)
 {
 	struct umbra_vm *vm = vcpu->vm;
 	const struct descent *known;
+	struct walk walk;
 
 	vm->use_seen = false;
 	if (!(vcpu->regs.efer & X86_EFER_TCE))
 		for_each_owner(vm, vcpu->root, sync_upper);
 	known = tree_known(vcpu, gva);
-	if (LIKELY(known))
+	if (LIKELY(known)) {
 		sync_entry_now(vm, known->page, gva_index(gva, 1));
-	else
-		sync_path(vm, gva, vcpu->root);
+	} else {
+		/* Down to where this ends there is nothing to do. */
+		tree_descend(vcpu, gva, &walk);
+		sync_path(vm, gva, walk.page);
+	}
 }
 
 /* ---- orphans ---- */

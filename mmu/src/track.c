@@ -8,64 +8,70 @@
 #include "page.h"
 #include "slot.h"
 
-static struct umbra_track **bucket(struct umbra_vm *vm, uint64_t gfn)
+static struct umbra_track **bucket(const struct umbra_vm *vm, uint64_t gfn)
 {
-	return &vm->tracks[gfn % TRACK_BUCKETS];
-}
-
-static bool is_tracked(const struct umbra_vm *vm, uint64_t gfn)
-{
-	const struct umbra_track *track = vm->tracks[gfn % TRACK_BUCKETS];
-
-	while (track && track->gfn.n != gfn)
-		track = track->next;
-	return track;
+	return &vm->tracks[page_hash(vm, gfn) - vm->hash];
 }
 
 bool track_any(const struct umbra_vm *vm, uint64_t gfn, uint64_t n_frames)
 {
-	if (n_frames == 1)
-		return is_tracked(vm, gfn);
-	for (unsigned i = 0; i < TRACK_BUCKETS; i++) {
-		for (const struct umbra_track *track = vm->tracks[i]; track; track = track->next) {
-			if (track->gfn.n - gfn < n_frames)
+	for (; n_frames; n_frames--, gfn++) {
+		for (const struct umbra_track *t = *bucket(vm, gfn); t; t = t->next) {
+			if (t->gfn.n == gfn)
 				return true;
 		}
 	}
 	return false;
 }
 
+/* Is another one of its frame behind @track? */
+static bool has_next(const struct umbra_track *track)
+{
+	const struct umbra_track *t = track->next;
+
+	while (t && t->gfn.n != track->gfn.n)
+		t = t->next;
+	return t;
+}
+
+uint64_t track_count(const struct umbra_vm *vm, uint64_t gfn, uint64_t n_frames)
+{
+	uint64_t n = 0;
+
+	for (size_t i = 0; i < 1ull << (64 - vm->hash_shift); i++) {
+		for (const struct umbra_track *t = vm->tracks[i]; t; t = t->next)
+			n += t->gfn.n - gfn < n_frames && !has_next(t);
+	}
+	return n;
+}
+
 /* ---- begin and end ---- */
 
+/* @gfn has one to be told. */
 static void begin(struct umbra_vm *vm, struct slot *slot, uint64_t gfn)
 {
 	struct frame *frame = slot_frame(slot, gfn);
 
 	if (!frame) {
 		/* Which entries map a device is not recorded. */
-		slot->tracked = true;
+		slot->n_tracked++;
 		page_zap_all(vm);
 		return;
 	}
-	if (frame->state & FRAME_TRACKED)
-		return;
 	if (!frame_tables(frame))
 		large_split(vm, slot, gfn);
 	frame->state |= FRAME_TRACKED;
 	sync_protect(vm, gfn);
 }
 
-static void end(struct umbra_vm *vm, struct umbra_track **at)
+/* It has none any more. */
+static void end(struct umbra_vm *vm, uint64_t gfn)
 {
-	uint64_t gfn = (*at)->gfn.n;
 	struct slot *slot = slot_find(vm, gfn);
 	struct frame *frame = slot_frame(slot, gfn);
 
-	*at = (*at)->next;
-	if (is_tracked(vm, gfn))
-		return;
 	if (!frame) {
-		slot->tracked = track_any(vm, slot->first, slot->n_frames);
+		slot->n_tracked--;
 		return;
 	}
 	frame->state &= ~FRAME_TRACKED;
@@ -73,6 +79,15 @@ static void end(struct umbra_vm *vm, struct umbra_track **at)
 		frame_free(frame);
 		large_may_merge(vm, gfn);
 	}
+}
+
+static void take_out(struct umbra_vm *vm, struct umbra_track **at)
+{
+	uint64_t gfn = (*at)->gfn.n;
+
+	*at = (*at)->next;
+	if (!track_any(vm, gfn, 1))
+		end(vm, gfn);
 }
 
 static struct umbra_track **find(struct umbra_vm *vm, const struct umbra_track *track, uint64_t gfn)
@@ -87,21 +102,26 @@ static struct umbra_track **find(struct umbra_vm *vm, const struct umbra_track *
 enum umbra_status umbra_track_write(struct umbra_vm *vm, umbra_gfn gfn, struct umbra_track *track)
 {
 	struct slot *slot = slot_find(vm, gfn.n);
-	struct umbra_track **at;
+	enum umbra_status status = UMBRA_OK;
+	bool first;
 
 	if (!slot || !slot->writable || !track->written || track->when > UMBRA_TRACK_AFTER)
 		return UMBRA_BAD_ARG;
 	mmu_lock(vm);
-	at = find(vm, track, gfn.n);
-	if (!*at) {
+	if (*find(vm, track, track->gfn.n)) {
+		if (track->gfn.n != gfn.n)
+			status = UMBRA_BAD_ARG;
+	} else {
+		first = !track_any(vm, gfn.n, 1);
 		track->gfn = gfn;
 		track->next = NULL;
-		*at = track;
-		begin(vm, slot, gfn.n);
+		*find(vm, track, gfn.n) = track;
+		if (first)
+			begin(vm, slot, gfn.n);
 	}
 	mmu_unlock(vm);
 	audit_event(vm);
-	return UMBRA_OK;
+	return status;
 }
 
 void umbra_untrack_write(struct umbra_vm *vm, struct umbra_track *track)
@@ -111,7 +131,7 @@ void umbra_untrack_write(struct umbra_vm *vm, struct umbra_track *track)
 	mmu_lock(vm);
 	at = find(vm, track, track->gfn.n);
 	if (*at)
-		end(vm, at);
+		take_out(vm, at);
 	mmu_unlock(vm);
 	audit_event(vm);
 }
@@ -137,7 +157,7 @@ bool track_tell(
 		}
 		wanted &= answer != UMBRA_TRACK_DROP;
 		if (answer == UMBRA_TRACK_STOP)
-			end(vm, at);
+			take_out(vm, at);
 		else
 			at = &track->next;
 	}

@@ -24,7 +24,7 @@ bool tree_target(struct umbra_vm *vm, uint64_t gfn, struct target *target)
 	target->frame = slot_frame(slot, gfn);
 	target->hfn = slot->hfn + (gfn - slot->first);
 	target->writable = slot->writable;
-	target->tracked = slot->tracked && track_any(vm, gfn, 1);
+	target->tracked = track_device(vm, slot, gfn);
 	return true;
 }
 
@@ -112,7 +112,7 @@ static void fill_direct(struct umbra_vm *vm, uint32_t page)
 		n = 1;
 		if (!tree_target(vm, sp->gfn + i, &target))
 			continue;
-		if (target.slot && !target.slot->tracked)
+		if (target.slot && !target.slot->n_tracked)
 			run = target.slot->first + target.slot->n_frames - (sp->gfn + i);
 		n = run < ENTRIES - i ? (unsigned)run : ENTRIES - i;
 		if (target.writable && !target.tracked)
@@ -234,7 +234,7 @@ static void walk_from(const struct umbra_vm *vm, struct walk *walk, uint32_t pag
 
 static struct descent *descent_slot(struct umbra_vcpu *vcpu, umbra_gva gva)
 {
-	return &vcpu->descents[gva >> 21 & (DESCENTS - 1)];
+	return &vcpu->descents[tree_descent_at(vcpu, gva)];
 }
 
 /* One more level of a descent in the making: @gpte, of @page. Of narrow entries there are two in
@@ -276,11 +276,13 @@ static void descent_done(
 static void descent_done_large(struct umbra_vcpu *vcpu, const struct descent *known, umbra_gva gva,
 	uint32_t page, uint64_t made)
 {
-	struct descent *large = &vcpu->large[gva >> 21 & (DESCENTS - 1)];
+	struct descent *large = &vcpu->large[tree_descent_large_at(vcpu, gva)];
 
 	if (!known->sure)
 		return;
 	*large = *known;
+	for (unsigned i = vcpu->mode->levels - 1; i < MAX_LEVEL - 1; i++)
+		large->at[i] = &large->was[i];
 	large->tag = tree_descent_tag(vcpu, gva);
 	large->made = made;
 	large->page = page;
@@ -361,7 +363,7 @@ static bool fits_large(const struct umbra_vm *vm, uint64_t gfn, const struct tar
 		return false;
 	if (target->frame)
 		return !slot_region(target->slot, gfn)->n_tables;
-	return !target->slot->tracked ||
+	return !target->slot->n_tracked ||
 	       !track_any(vm, gfn & ~(uint64_t)(LARGE_FRAMES - 1), LARGE_FRAMES);
 }
 

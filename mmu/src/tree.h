@@ -36,6 +36,18 @@ static inline uint64_t tree_descent_tag(const struct umbra_vcpu *vcpu, umbra_gva
 	return gva >> 21 | (uint64_t)vcpu->root << 43;
 }
 
+/* Where the descent for @gva is kept, if it is. Processes have the same addresses in use. */
+static inline unsigned tree_descent_at(const struct umbra_vcpu *vcpu, umbra_gva gva)
+{
+	return (unsigned)(gva >> 21 ^ vcpu->root) & (DESCENTS - 1);
+}
+
+/* The same where it ends in a large page. Tables lie anywhere, and few roots take turns. */
+static inline unsigned tree_descent_large_at(const struct umbra_vcpu *vcpu, umbra_gva gva)
+{
+	return (unsigned)(gva >> 21 ^ gva >> 25 ^ vcpu->root ^ vcpu->root >> 4) & (DESCENTS - 1);
+}
+
 /* Is @known a descent for @gva, and still good? */
 static inline bool tree_descent_holds(
 	const struct umbra_vcpu *vcpu, const struct descent *known, umbra_gva gva)
@@ -54,7 +66,7 @@ static inline bool tree_descent_holds(
 /* The descent for @gva, if one is remembered and still good; NULL if not. */
 static inline const struct descent *tree_known(const struct umbra_vcpu *vcpu, umbra_gva gva)
 {
-	const struct descent *known = &vcpu->descents[gva >> 21 & (DESCENTS - 1)];
+	const struct descent *known = &vcpu->descents[tree_descent_at(vcpu, gva)];
 
 	return tree_descent_holds(vcpu, known, gva) ? known : NULL;
 }
@@ -62,7 +74,7 @@ static inline const struct descent *tree_known(const struct umbra_vcpu *vcpu, um
 /* The same that ends in a large page of the guest's. */
 static inline const struct descent *tree_known_large(const struct umbra_vcpu *vcpu, umbra_gva gva)
 {
-	const struct descent *known = &vcpu->large[gva >> 21 & (DESCENTS - 1)];
+	const struct descent *known = &vcpu->large[tree_descent_large_at(vcpu, gva)];
 
 	return tree_descent_holds(vcpu, known, gva) ? known : NULL;
 }

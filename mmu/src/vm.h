@@ -24,7 +24,6 @@
 #define GROUP_ENTRIES (1u << GROUP_SHIFT)
 #define UNSYNC_MAX    1024u /* tables in one list after a flush */
 #define GAVE_UP_MAX   4u
-#define TRACK_BUCKETS 256u
 #define ORPHANS_MAX   ENTRIES /* all that one table can leave behind */
 #define MERGES_MAX    32u
 /* A fault needs at most one page per level below the root, and one more where a large page is
@@ -49,8 +48,8 @@ struct frame {
 /* Shadow pages made from it as a table: so many times FRAME_SHADOW. */
 #define FRAME_SHADOWS 0x1ffffff8u
 #define FRAME_SHADOW  8u
-/* How often it was given up as a table because it was written: write.c. */
-#define FRAME_CHURN 7u
+/* How often it was given up as a table because it was written: flood.h. */
+#define FRAME_CHURN 3u
 static_assert(FRAME_SHADOWS / FRAME_SHADOW >= POOL_MAX, "a page may have all shadows");
 
 /* Of an aligned 2M range that a RAM slot touches. */
@@ -68,7 +67,7 @@ struct slot {
 	struct frame *frames;   /* NULL: device */
 	struct region *regions; /* by (gfn >> 9) - (first >> 9) */
 	bool writable;
-	bool tracked; /* a device with frames that are tracked */
+	uint32_t n_tracked; /* of a device: frames that are tracked, by whom so ever */
 };
 
 /* ---- shadow pages ---- */
@@ -130,10 +129,11 @@ struct shadow_page {
 	/* Unsync: written since the last compare, for all that D bits tell or could
 	 * not tell. */
 	bool written;
+	bool was_used;      /* since flood_begin(), as A bits said that are cleared now */
 	uint8_t tag;        /* that it had as root on some vCPU, perhaps still has */
 	uint16_t flooded;   /* changes in a row of what was not used: flood.h */
 	uint32_t emulated;  /* synced: stores emulated since it was protected */
-	uint8_t unused[14]; /* a power of two is quick to index */
+	uint8_t unused[10]; /* a power of two is quick to index */
 };
 static_assert(sizeof(struct shadow_page) == 128, "a shift to index");
 
@@ -220,7 +220,7 @@ struct umbra_vcpu {
 	 * vm->changes then (0: none): see fault.c. */
 	umbra_gva suspect;
 	uint64_t suspect_changes;
-	struct descent descents[DESCENTS]; /* by 2M number */
+	struct descent descents[DESCENTS]; /* by tree_descent_at() */
 	/* The same to a large page of the guest's that is mapped in parts: at[0] is its entry, and
 	 * .page has the parts. For stores into tables, which mostly come that way. */
 	struct descent large[DESCENTS];
@@ -262,12 +262,12 @@ struct umbra_vm {
 
 	struct slot slots[MAX_SLOTS]; /* largest first */
 	unsigned n_slots;
-	unsigned reserved; /* pages that this event may still make: page_reserve() */
-	bool use_seen;     /* an entry that changed had been used: write.c */
-	struct umbra_track *tracks[TRACK_BUCKETS]; /* by gfn */
-	uint32_t unsync_next;                      /* of the list that is being passed */
-	uint64_t changes;                          /* of entries */
-	uint32_t orphans[ORPHANS_MAX];             /* to be looked at before the event ends */
+	unsigned reserved;             /* pages that this event may still make: page_reserve() */
+	bool use_seen;                 /* an entry that changed had been used: flood.h */
+	struct umbra_track **tracks;   /* by the hash of gfns, as the pages */
+	uint32_t unsync_next;          /* of the list that is being passed */
+	uint64_t changes;              /* of entries */
+	uint32_t orphans[ORPHANS_MAX]; /* to be looked at before the event ends */
 	unsigned n_orphans;
 	/* 2M of guest memory in which there are no tables any more: a ring, see large.c. */
 	uint64_t merges[MERGES_MAX]; /* first gfn */

@@ -53,7 +53,6 @@ static void unshadow(struct umbra_vm *vm, uint64_t gfn)
 {
 	uint32_t page = page_of_table(vm, gfn, 0);
 
-	vm->stats.mmu_unshadow++;
 	while (page) {
 		if (vm->pages[page].roots) {
 			page = page_of_table(vm, gfn, page);
@@ -73,9 +72,10 @@ static void unshadow_at_times(struct umbra_vcpu *vcpu, uint64_t gfn)
 	struct frame *frame = frame_of(vm, gfn);
 
 	note_gave_up(vcpu, gfn);
-	if (flood_note_given_up(frame))
+	if (flood_note_given_up(frame)) {
+		vm->stats.mmu_unshadow++;
 		unshadow(vm, gfn);
-	else if (frame_protected(frame))
+	} else if (frame_protected(frame))
 		sync_unsync(vm, gfn);
 }
 
@@ -139,6 +139,7 @@ enum write_answer write_decide(
 		return WRITE_EMULATE;
 	table = look_at(vm, gfn, frame_tables(frame));
 	if (vm->policy.write == UMBRA_WRITE_ZAP) {
+		vm->stats.mmu_unshadow++;
 		note_gave_up(vcpu, gfn);
 		unshadow(vm, gfn);
 	} else if (any && (by_user || !table.used)) {

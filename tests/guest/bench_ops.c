@@ -12,8 +12,8 @@
 
 /* Of the tables that are written: */
 #define WRITTEN_ROUNDS 1024u
-#define WRITTEN        8u  /* entries, in each round */
-#define FLAP_ROUNDS    32u /* in which the table is not used, before it is used once */
+#define WRITTEN        8u /* entries, in each round */
+#define FLAP_ROUNDS    8u /* in which the table is not used, before it is used once */
 
 /* Table number @n of those that translate the test's addresses, full, each entry of its own page.
  */

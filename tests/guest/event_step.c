@@ -130,7 +130,9 @@ static void single_steps(void)
 		expect_equal(step->what, X86_DB, probe.vector);
 		expect_equal("IP", start + step->n_bytes, probe.ip);
 		expect_equal("DR6", DR6_NOTHING | X86_DR6_BS, read_dr6());
-		expect_true("RF is clear", !(probe.flags & X86_RFLAGS_RF));
+		/* Between two rounds it is set; TCG clears it there, too. */
+		if (step->n_bytes > 0)
+			expect_true("RF is clear", !(probe.flags & X86_RFLAGS_RF));
 		expect_true("TF is set", probe.flags & X86_RFLAGS_TF);
 		if (step->n_bytes == 0)
 			expect_equal("rounds that are left", 2, probe.cx);

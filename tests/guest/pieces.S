@@ -50,7 +50,6 @@ pieces:
 	piece	"movnti AX, (DI)"
 	piece	"movl %eax, %es:(DI)"
 	piece	"movl %eax, %ds:(DI)"
-	piece	"movbe AX, (DI)"
 
 	/* Arithmetic. Not RCL and RCR: in TCG they change CF even if their store then faults. */
 	piece	"addb %al, (DI)"
@@ -122,8 +121,6 @@ pieces:
 	piece	"lock btsl $31, (DI)"
 	piece	"lock btcl %ecx, (DI)"
 	piece	"lock btrl $2, (DI)"
-	piece	"shldl $4, %eax, (DI)"
-	piece	"shrdl %cl, %eax, (DI)"
 	piece	"sete (DI)"
 	piece	"setne (DI)"
 	piece	"cmp SI, AX; setb (DI); setge 1(DI); seto 2(DI); sets 3(DI); setp 4(DI)"
@@ -145,19 +142,15 @@ pieces:
 	piece	"mov $0, %ecx; rep stosl"
 
 	/* The stack. */
-	piece	"pop (DI)"
-	piece	"popw (DI)"
 	piece	"mov SP, DX; lea 16(DI), SP; push SI; mov DX, SP"
 	piece	"mov SP, DX; lea 16(DI), SP; push $-2; mov DX, SP"
 	piece	"mov SP, DX; lea 16(DI), SP; push $0x12345678; mov DX, SP"
 	piece	"mov SP, DX; lea 16(DI), SP; pushw $0x1234; pushw %si; mov DX, SP"
 	piece	"mov SP, DX; lea 16(DI), SP; pushw 8(DI); mov DX, SP"
 	piece	"mov SP, DX; lea 16(DI), SP; push %fs; mov DX, SP"
-	piece	"mov SP, DX; lea 16(DI), SP; pushf; mov DX, SP"
 	piece	"mov SP, DX; lea 16(DI), SP; push 8(DI); mov DX, SP"
-	piece	"mov SP, DX; lea 32(DI), SP; enter $8, $0; mov DX, SP; mov $0, %ebp"
 
-	/* SSE and the x87. */
+	/* SSE and AVX. */
 	piece	"movups %xmm0, (DI)"
 	piece	"movdqu %xmm0, (DI)"
 	piece	"movss %xmm0, (DI)"
@@ -166,41 +159,17 @@ pieces:
 	piece	"movd %xmm0, (DI)"
 	piece	"movq %xmm0, (DI)"
 	piece	"pextrw $1, %xmm0, %eax; movw %ax, (DI)"
-	piece	"fsts (DI)"
-	piece	"fstl (DI)"
-	piece	"fnstcw (DI)"
-	piece	"fnstsw (DI)"
-	piece	"fistl (DI)"
-	piece	"stmxcsr (DI)"
 	/* 16-byte alignment is there or is not. */
 	piece	"movaps %xmm0, (DI)"
 	piece	"movntps %xmm0, (DI)"
 	piece	"movntdq %xmm0, (DI)"
-	piece	"fxsave (DI)"
 	piece	"vmovups %ymm0, (DI)"
 	piece	"vmovss %xmm0, (DI)"
-	/* 64-byte alignment, too. */
-	piece	"xsave (DI)"
-	piece	"xsaveopt (DI)"
-	piece	"fnsave (DI)"
-	piece	"fnstenv (DI)"
-	piece	"fbstp (DI)"
-	piece	"fistpll (DI)"
-	piece	"fstpt (DI)"
 	piece	"clflush (DI)"
 	piece	"prefetchw (DI)"
 
-	/* From ports, for who may: one gives what was written to it, one has nothing behind it. */
-	piece	"mov $0x3ff, %edx; mov $0x5a, %al; outb %al, %dx; insb"
-	piece	"mov $0x3ff, %edx; mov $0x5b, %al; outb %al, %dx; rep insb"
-	piece	"mov $0xd00, %edx; insl"
-	piece	"mov $0xd00, %edx; std; rep insw"
-
 	/* The system's. */
-	piece	"sldt (DI)"
-	piece	"str (DI)"
 	piece	"smsw (DI)"
-	piece	"sgdt (DI)"
 	piece	"movw %ds, (DI)"
 
 #ifdef __x86_64__
@@ -223,9 +192,53 @@ pieces:
 	piece	".byte 0x67; rep stosb"
 #else
 	piece	"movl %eax, %ss:(%edi)"
-	piece	"push %edi; pusha; popa; pop %edi"
 	piece	"mov %esp, %edx; lea 16(%edi), %esp; pushw %si; mov %edx, %esp"
 	piece	"mov %esp, %edx; lea 16(%edi), %esp; push %ds; mov %edx, %esp"
+#endif
+
+	/* From here on, what nobody but the processor does. */
+	.section .rodata
+	.globl	pieces_rare
+pieces_rare:
+	.section .probes, "ax"
+
+	piece	"movbe AX, (DI)"
+	piece	"shldl $4, %eax, (DI)"
+	piece	"shrdl %cl, %eax, (DI)"
+	piece	"pop (DI)"
+	piece	"popw (DI)"
+	piece	"mov SP, DX; lea 16(DI), SP; pushf; mov DX, SP"
+	piece	"mov SP, DX; lea 32(DI), SP; enter $8, $0; mov DX, SP; mov $0, %ebp"
+
+	/* The x87; state of the processor, some of it aligned to 64 bytes. */
+	piece	"fsts (DI)"
+	piece	"fstl (DI)"
+	piece	"fnstcw (DI)"
+	piece	"fnstsw (DI)"
+	piece	"fistl (DI)"
+	piece	"stmxcsr (DI)"
+	piece	"fxsave (DI)"
+	piece	"xsave (DI)"
+	piece	"xsaveopt (DI)"
+	piece	"fnsave (DI)"
+	piece	"fnstenv (DI)"
+	piece	"fbstp (DI)"
+	piece	"fistpll (DI)"
+	piece	"fstpt (DI)"
+
+	/* From ports, for who may: one gives what was written to it, one has nothing behind it. */
+	piece	"mov $0x3ff, %edx; mov $0x5a, %al; outb %al, %dx; insb"
+	piece	"mov $0x3ff, %edx; mov $0x5b, %al; outb %al, %dx; rep insb"
+	piece	"mov $0xd00, %edx; insl"
+	piece	"mov $0xd00, %edx; std; rep insw"
+
+	/* The system's. */
+	piece	"sldt (DI)"
+	piece	"str (DI)"
+	piece	"sgdt (DI)"
+
+#ifndef __x86_64__
+	piece	"push %edi; pusha; popa; pop %edi"
 	piece	"arpl %ax, (%edi)"
 #endif
 

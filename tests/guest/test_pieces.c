@@ -11,6 +11,8 @@ struct piece {
 };
 
 extern const struct piece pieces[];
+/* The last of them: what is not emulated where nothing else would help. */
+extern const struct piece pieces_rare[];
 
 /* Flags that instructions define: CF, PF, ZF, SF, DF, OF. */
 #define FLAGS_JUDGED 0xcc5u
@@ -142,12 +144,12 @@ static void compare(const struct scene *s, const struct probe *table, const stru
 	}
 }
 
-/* Every piece on the data and on the table, @at bytes into their windows. */
-static void each_piece(const struct scene *s, enum who who, word at)
+/* Every piece up to @end (NULL: all) on the data and on the table, @at bytes into their windows. */
+static void each_piece(const struct scene *s, enum who who, word at, const struct piece *end)
 {
 	given("who", who);
 	given("offset", at);
-	for (unsigned i = 0; pieces[i].name; i++) {
+	for (const struct piece *piece = pieces; piece->name && piece != end; piece++) {
 		struct probe table;
 		struct probe data;
 
@@ -155,9 +157,9 @@ static void each_piece(const struct scene *s, enum who who, word at)
 		memory_fill(s->data_near, 0, NEAR_BYTES);
 		memory_fill(s->table_near, 0, NEAR_BYTES);
 		expect_reads("the table is in use", s->used_gva, 0x77777777);
-		data = run(&pieces[i], who, s->data_at + at);
-		table = run(&pieces[i], who, s->table_at + at);
-		compare(s, &table, &data, pieces[i].name);
+		data = run(piece, who, s->data_at + at);
+		table = run(piece, who, s->table_at + at);
+		compare(s, &table, &data, piece->name);
 		memory_copy(s->table, s->saved, X86_PAGE_SIZE);
 		flush_all();
 	}
@@ -167,7 +169,7 @@ static void all_pieces(enum who who, int offset)
 {
 	struct scene s = make_scene(offset < 0);
 
-	each_piece(&s, who, (word)offset);
+	each_piece(&s, who, (word)offset, NULL);
 }
 
 static void aligned(void)
@@ -193,6 +195,31 @@ static void at_the_beginning(void)
 	all_pieces(USER, -3);
 	mode_reset();
 	all_pieces(USER, -1);
+}
+
+/*
+ * The supervisor writes to a page of the user's that is read-only: with CR0.WP=0, SMAP and AC. No
+ * shadow entry can say that it may, and that the user may not. First in a table, then in data.
+ */
+static void forced(void)
+{
+	for (unsigned in_data = 0; in_data < 2; in_data++) {
+		struct scene s = make_scene(false);
+
+		given("in data", in_data);
+		if (in_data) {
+			s.table = frame_new();
+			memory_copy(s.table, s.saved, X86_PAGE_SIZE);
+		}
+		path_make(s.table_at, 1, phys(s.table) | X86_PTE_P | X86_PTE_U);
+		path_make(s.used_gva, 1, phys(frame_marked(0x77777777)) | X86_PTE_P);
+		if (cpu.smap)
+			write_cr4(read_cr4() | X86_CR4_SMAP);
+		write_cr0(read_cr0() & ~X86_CR0_WP);
+		flush_all();
+		each_piece(&s, KERNEL_AC, 0x800, pieces_rare);
+		mode_reset();
+	}
 }
 
 /* A piece whose first instruction is refused has changed nothing: flags and registers neither. */
@@ -225,6 +252,7 @@ static void refused(void)
 
 static const struct test tests[] = {
 	{.name = "pieces", .modes = IN_PAGED, .run = aligned},
+	{.name = "pieces_forced", .modes = IN_PAGED, .run = forced},
 	{.name = "pieces_refused", .modes = IN_PAGED, .run = refused},
 	{.name = "pieces_unaligned", .modes = IN_PAGED, .run = unaligned},
 	{.name = "pieces_crossing", .modes = IN_PAGED, .run = at_the_end},

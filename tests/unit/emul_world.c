@@ -6,6 +6,7 @@
 
 #include <stdio.h>
 
+#include "hv/emul/vector.h"
 #include "hv/vm/debug.h"
 #include "hv/vm/shadow_walk.h"
 #include "hv/vm/walk.h"
@@ -42,6 +43,19 @@ void world_page(umbra_gva gva, umbra_gpa gpa, unsigned kind)
 uint8_t *world_at(umbra_gpa gpa)
 {
 	return machine + gpa;
+}
+
+uint64_t word_at(umbra_gpa gpa)
+{
+	uint64_t word;
+
+	memcpy(&word, world_at(gpa), sizeof(word));
+	return word;
+}
+
+void set_word(umbra_gpa gpa, uint64_t word)
+{
+	memcpy(world_at(gpa), &word, sizeof(word));
 }
 
 static struct page *page_of(umbra_gva gva)
@@ -252,6 +266,28 @@ _Noreturn void vm_stop(struct vcpu *of, const char *fmt, ...)
 	longjmp(hv_fake_return, 1);
 }
 
+/* Byte i of register n is 16n + i. */
+static void read_vector(unsigned number, uint8_t *bytes, unsigned n_bytes)
+{
+	for (unsigned i = 0; i < n_bytes; i++)
+		bytes[i] = (uint8_t)(16 * number + i);
+}
+
+void vector_read_mmx(unsigned number, void *bytes)
+{
+	read_vector(number, bytes, 8);
+}
+
+void vector_read_xmm(unsigned number, void *bytes)
+{
+	read_vector(number, bytes, 16);
+}
+
+void vector_read_ymm(unsigned number, void *bytes)
+{
+	read_vector(number, bytes, 32);
+}
+
 /* ---- instructions ---- */
 
 void world_code(const void *bytes, size_t n_bytes)
@@ -373,6 +409,19 @@ int world_reset(void **state)
 	}
 	world.vector = -1;
 	world_page(CODE_GVA, CODE_GPA, PAGE_READ_ONLY);
+	return 0;
+}
+
+int world_table(void **state)
+{
+	world_reset(state);
+	memset(world_at(TABLE), 0, X86_PAGE_SIZE);
+	memset(world_at(NEXT), 0, X86_PAGE_SIZE);
+	memset(world_at(OTHER), 0, X86_PAGE_SIZE);
+	world_page(AT, TABLE, PAGE_TABLE);
+	guest.gpr[X86_RDI] = AT;
+	guest.gpr[X86_RAX] = 0x1122334455667788ull;
+	guest.gpr[X86_RCX] = 0x99aabbccddeeff00ull;
 	return 0;
 }
 

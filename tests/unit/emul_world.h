@@ -25,6 +25,13 @@ enum {
 #define CODE_GVA 0x400000ull
 #define CODE_GPA 0x100000ull
 
+/* Where tests store: linear addresses, and where their pages lie. */
+#define AT    0x500000ull
+#define TABLE 0x200000ull
+#define NEXT  0x202000ull /* of the page behind AT: not the one behind TABLE */
+#define FAR   0x600000ull
+#define OTHER 0x300000ull
+
 extern struct vcpu guest;
 
 struct emul_world {
@@ -49,8 +56,10 @@ extern struct emul_world world;
 
 /* Map the page of @gva to that of @gpa. */
 void world_page(umbra_gva gva, umbra_gpa gpa, unsigned kind);
-/* Its bytes. */
+/* Its bytes; eight of them. */
 uint8_t *world_at(umbra_gpa gpa);
+uint64_t word_at(umbra_gpa gpa);
+void set_word(umbra_gpa gpa, uint64_t word);
 
 /* Map RIP's page to @gpa in the shadow tables, by new tables from @level on down (1 is the last).
  */
@@ -75,5 +84,7 @@ void expect_page_fault(umbra_gva gva, uint32_t error_code);
 
 int world_map_memory(void **state);
 int world_reset(void **state);
+/* The same, with a table at AT, where RDI points, and in other registers something to store. */
+int world_table(void **state);
 
 #endif

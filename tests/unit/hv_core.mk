@@ -8,7 +8,8 @@ HV_TEST_CFLAGS := -std=gnu11 -O1 -g -fsanitize=address,undefined -fno-sanitize-r
 HV_TEST_DIR := $(B)/tests/hv
 HV_TEST_BINS := $(addprefix $(HV_TEST_DIR)/,test_hv_core test_hv_acpi test_hv_linux \
 	test_hv_multiboot test_hv_control test_hv_walk test_hv_cr test_hv_events test_hv_fast \
-	test_hv_site test_hv_task test_hv_emul test_hv_string test_hv_apic)
+	test_hv_site test_hv_task test_hv_emul test_hv_left test_hv_string test_hv_vector \
+	test_hv_apic)
 
 $(HV_TEST_DIR)/test_hv_core: $(addprefix $(HV_TEST_DIR)/,tests/unit/test_hv_core.o \
 	tests/unit/hv_fake.o hv/core/format.o hv/core/memory_map.o hv/core/options.o)
@@ -32,13 +33,15 @@ $(addprefix $(HV_TEST_DIR)/,test_hv_fast test_hv_site): $(HV_TEST_DIR)/%: \
 	$(HV_TEST_DIR)/tests/unit/%.o $(addprefix $(HV_TEST_DIR)/,tests/unit/exit_world.o \
 	tests/unit/hv_fake.o hv/arch/svm/event.o hv/arch/svm/fast.o hv/arch/svm/flush.o \
 	hv/vm/combine.o hv/vm/inject.o hv/vm/path.o hv/vm/site.o x86/decode.o)
-$(addprefix $(HV_TEST_DIR)/,test_hv_emul test_hv_string): $(HV_TEST_DIR)/%: \
+$(addprefix $(HV_TEST_DIR)/,test_hv_emul test_hv_left test_hv_string): $(HV_TEST_DIR)/%: \
 	$(HV_TEST_DIR)/tests/unit/%.o $(addprefix $(HV_TEST_DIR)/,tests/unit/emul_world.o tests/unit/hv_fake.o hv/emul/absent.o hv/emul/implicit.o \
 	hv/emul/operand.o hv/emul/store.o hv/emul/string.o hv/emul/stuck.o hv/emul/vector.o \
-	hv/emul/vector_read.o hv/vm/combine.o \
+	hv/vm/combine.o \
 	hv/vm/debug.o hv/vm/inject.o hv/vm/insn.o hv/vm/memory.o hv/vm/path.o \
 	x86/decode.o x86/execute.o \
 	x86/operand.o)
+$(HV_TEST_DIR)/test_hv_vector: $(addprefix $(HV_TEST_DIR)/,tests/unit/test_hv_vector.o \
+	hv/emul/vector_read.o)
 $(HV_TEST_DIR)/test_hv_apic: $(addprefix $(HV_TEST_DIR)/,tests/unit/test_hv_apic.o \
 	tests/unit/hv_fake.o hv/vm/apic.o)
 $(HV_TEST_DIR)/test_hv_task: $(addprefix $(HV_TEST_DIR)/,tests/unit/test_hv_task.o \

@@ -284,6 +284,8 @@ struct host_result host_access(struct host *h, umbra_gva gva, access_bits access
 			fault.error_code |= X86_PF_P | (key ? 0 : X86_PF_PK);
 		}
 		forget_address(h, h->vcpu, gva, false);
+		/* What says nothing says nothing of before. */
+		result.exit.vector = ~0u;
 		result.outcome = umbra_page_fault(h->vcpu, &fault, &result.exit);
 		host_check(h);
 		if (result.outcome != UMBRA_RESUME) {

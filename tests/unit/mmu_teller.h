@@ -29,6 +29,7 @@ static inline enum umbra_track_answer teller_written(
 	struct teller *t = ctx;
 
 	assert_ptr_equal(vcpu, t->h->vcpu);
+	assert_int_equal(t->h->vm->lock, 1);
 	assert_true(n_bytes && gpa % X86_PAGE_SIZE + n_bytes <= X86_PAGE_SIZE);
 	assert_int_equal(gpa >> X86_PAGE_SHIFT, t->track.gfn.n);
 	t->n++;

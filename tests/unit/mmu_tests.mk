@@ -5,7 +5,7 @@ MMU_TEST_CFLAGS := -std=gnu11 -O1 -g -DUMBRA_DEBUG=1 -fno-strict-aliasing -fno-o
 	-fsanitize=address,undefined -fno-sanitize-recover=all $(WARN)
 
 MMU_TEST_DIR  := $(B)/tests/mmu
-MMU_TESTS     := $(addprefix test_mmu_,policy slot walk rmap tree fault flush sync write store store_upper exchange track track_kinds decide flood reclaim root audit \
+MMU_TESTS     := $(addprefix test_mmu_,policy slot walk rmap tree fault flush sync write store store_upper exchange track track_kinds decide again flood reclaim root audit \
 	modes narrow halves pae mixed keys elide tags large unsync dirty rules random)
 MMU_TEST_BINS := $(MMU_TESTS:%=$(MMU_TEST_DIR)/%)
 MMU_TEST_OBJS := $(addprefix $(MMU_TEST_DIR)/,$(MMU_SRCS:.c=.o) \

@@ -420,6 +420,7 @@ static void prefixes_have_an_order(void **state)
 	assert_false(insn.lock || insn.rep || insn.rex);
 	insn = decode(X86_CODE_64, &lock_rep);
 	assert_true(insn.lock && insn.rep);
+	assert_int_equal(insn.segment, X86_SEG_DS);
 	assert_int_equal(decode(X86_CODE_32, &vex_b).base, X86_RDI);
 	assert_int_equal(decode(X86_CODE_64, &vex_b).base, 15);
 	assert_false(decode(X86_CODE_64, &vex_b).rep);

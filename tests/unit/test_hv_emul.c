@@ -1,48 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Stores done for the guest, one operand at a time: where they go, with whose rights, how they are
- * made atomic, and what is left to the guest. String instructions: test_hv_string.c.
+ * made atomic. Others: test_hv_left.c; string instructions: test_hv_string.c.
  */
-#include "hv/emul/vector.h"
 #include "tests/unit/emul_world.h"
-
-#define AT    0x500000ull /* linear */
-#define TABLE 0x200000ull /* physical */
-#define NEXT  0x202000ull /* of the page behind AT: not the one behind TABLE */
-#define FAR   0x600000ull
-#define OTHER 0x300000ull
 
 #define OTHER_CODE 0x101000ull
 
 #define RFLAGS_ZF (1ull << 6)
-#define RFLAGS_CF (1ull << 0)
-
-static uint64_t word_at(umbra_gpa gpa)
-{
-	uint64_t word;
-
-	memcpy(&word, world_at(gpa), sizeof(word));
-	return word;
-}
-
-static void set_word(umbra_gpa gpa, uint64_t word)
-{
-	memcpy(world_at(gpa), &word, sizeof(word));
-}
-
-/* A table at AT, and RDI pointing there. */
-static int scene(void **state)
-{
-	world_reset(state);
-	memset(world_at(TABLE), 0, X86_PAGE_SIZE);
-	memset(world_at(NEXT), 0, X86_PAGE_SIZE);
-	memset(world_at(OTHER), 0, X86_PAGE_SIZE);
-	world_page(AT, TABLE, PAGE_TABLE);
-	guest.gpr[X86_RDI] = AT;
-	guest.gpr[X86_RAX] = 0x1122334455667788ull;
-	guest.gpr[X86_RCX] = 0x99aabbccddeeff00ull;
-	return 0;
-}
 
 /* ---- one page ---- */
 
@@ -82,7 +47,7 @@ static void every_width_stores_its_bytes_only(void **state)
 	};
 
 	for (unsigned i = 0; i < N(rows); i++) {
-		scene(state);
+		world_table(state);
 		set_word(TABLE, ~0ull);
 		world_code(rows[i].code, rows[i].n_code);
 		world_store(AT);
@@ -196,7 +161,7 @@ static void what_is_locked_is_exchanged(void **state)
 	};
 
 	for (unsigned i = 0; i < N(rows); i++) {
-		scene(state);
+		world_table(state);
 		set_word(TABLE, 0x0101020304050608ull);
 		world_code(rows[i].code, rows[i].n_code);
 		world_store(AT);
@@ -218,7 +183,7 @@ static void a_lost_race_begins_anew(void **state)
 	};
 
 	for (unsigned i = 0; i < N(codes); i++) {
-		scene(state);
+		world_table(state);
 		set_word(TABLE, 3);
 		world_code(codes[i], strlen(codes[i]));
 		world.differs = true;
@@ -269,7 +234,7 @@ static void a_split_lock_is_the_guests_if_it_can(void **state)
 	expect_left();
 	assert_int_equal(world.n_unshadowed, 1);
 	/* A watched frame cannot be given up. */
-	scene(state);
+	world_table(state);
 	world_page(FAR, OTHER, PAGE_TRACKED);
 	guest.gpr[X86_RDI] = FAR + 5;
 	CODE(0xf0, 0x48, 0x83, 0x0f, 0x01);
@@ -313,6 +278,18 @@ static void both_pages_are_checked_before_anything_is_written(void **state)
 	assert_true(word_at(TABLE + 0xff8) == 0);
 	assert_int_equal(guest.exit.rflags, 2);
 	assert_int_equal(world.n_written, 0);
+}
+
+static void a_store_does_not_leave_the_canonical_addresses(void **state)
+{
+	(void)state;
+	world_page(0x7ffffffff000, OTHER, PAGE_TABLE);
+	world_page(0x800000000000, NEXT, 0);
+	guest.gpr[X86_RDI] = 0x7ffffffffffc;
+	CODE(0x48, 0x89, 0x07); /* mov [rdi], rax */
+	world_store(0x7ffffffffffc);
+	assert_int_equal(world.vector, X86_GP);
+	assert_true(word_at(OTHER + 0xff8) == 0);
 }
 
 static void addresses_of_32_bit_code_wrap(void **state)
@@ -365,7 +342,7 @@ static void pushes_go_to_the_stack(void **state)
 	};
 
 	for (unsigned i = 0; i < N(rows); i++) {
-		scene(state);
+		world_table(state);
 		world_page(FAR, OTHER, 0);
 		set_word(OTHER, 0xabcdef);
 		guest.gpr[X86_RSI] = FAR;
@@ -377,7 +354,7 @@ static void pushes_go_to_the_stack(void **state)
 		assert_true(word_at(TABLE + 0x100 - rows[i].n_bytes) == rows[i].expect);
 	}
 	/* Its operand is not there. */
-	scene(state);
+	world_table(state);
 	guest.gpr[X86_RSI] = FAR;
 	guest.gpr[X86_RSP] = AT + 0x100;
 	CODE(0xff, 0x36);
@@ -397,148 +374,6 @@ static void a_small_stack_wraps(void **state)
 	expect_done();
 	assert_true(guest.gpr[X86_RSP] == 0x1234fffc);
 	assert_int_equal(word_at(TABLE + 0xff8) >> 32, 0x55667788);
-}
-
-/* ---- left to the guest ---- */
-
-static void what_is_not_known_is_left_to_the_guest(void **state)
-{
-	static const char *const codes[] = {
-		"\xe8\1\2\3\4", /* call: its stack is the table */
-		"\x0f\xae\x07", /* fxsave [rdi] */
-		"\x0f\x11\x07", /* movups [rdi], xmm0 */
-		"\x6d",         /* insd */
-		"\xd9\x1f",     /* fstp dword [rdi] */
-	};
-
-	for (unsigned i = 0; i < N(codes); i++) {
-		scene(state);
-		world_code(codes[i], strlen(codes[i]));
-		world_store(AT);
-		expect_left();
-		assert_int_equal(world.n_unshadowed, 1);
-		assert_int_equal(world.n_written, 0);
-	}
-	/* The processor's own store, while it delivers an interrupt. */
-	scene(state);
-	world.vectoring = true;
-	CODE(0x48, 0x89, 0x07); /* mov [rdi], rax: has nothing to do with it */
-	world_store(AT);
-	expect_left();
-	assert_int_equal(world.n_unshadowed, 1);
-	assert_int_equal(world.n_written, 0);
-}
-
-static void a_store_that_makes_no_progress_stops_the_guest(void **state)
-{
-	unsigned n = 0;
-
-	(void)state;
-	CODE(0x0f, 0xae, 0x07); /* fxsave [rdi] */
-	do {
-		world_store(AT);
-	} while (!world.stopped && ++n < 10000);
-	assert_int_equal(n, STUCK_TIMES);
-	assert_says(hv_fake_text, "makes no progress");
-	/* Registers that move are progress. */
-	scene(state);
-	for (n = 0; n < 2 * STUCK_TIMES; n++) {
-		guest.gpr[X86_RSP]++;
-		world_store(AT);
-		assert_false(world.stopped);
-	}
-}
-
-static void a_watched_frame_is_never_left_to_the_guest(void **state)
-{
-	(void)state;
-	world_page(FAR, OTHER, PAGE_TRACKED);
-	guest.gpr[X86_RDI] = FAR;
-	CODE(0x0f, 0xae, 0x07); /* fxsave [rdi] */
-	world_store(FAR);
-	assert_true(world.stopped);
-	assert_says(hv_fake_text, "cannot be done");
-}
-
-/* Load all vector registers from @from, 32 bytes for each, and have number @number read. */
-#define LOAD(n)     "vmovups " #n "*32(%3), %%ymm" #n "\n\t"
-#define LOAD_MMX(n) "movq " #n "*32(%3), %%mm" #n "\n\t"
-
-static void read_loaded(
-	void (*read)(unsigned number, void *bytes), unsigned number, const uint8_t *from, void *to)
-{
-	unsigned long rdi = number;
-	void *rsi = to;
-
-	__asm__ volatile(
-		LOAD(0) LOAD(1) LOAD(2) LOAD(3) LOAD(4) LOAD(5) LOAD(6) LOAD(7) LOAD(8) LOAD(9)
-			LOAD(10) LOAD(11) LOAD(12) LOAD(13) LOAD(14) LOAD(15) LOAD_MMX(0)
-				LOAD_MMX(1) LOAD_MMX(2) LOAD_MMX(3) LOAD_MMX(4) LOAD_MMX(5)
-					LOAD_MMX(6) LOAD_MMX(7) "call *%2\n\temms\n\tvzeroupper"
-		: "+D"(rdi), "+S"(rsi)
-		: "r"(read), "r"(from)
-		: "rax", "memory", "cc", "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6",
-		"xmm7", "xmm8", "xmm9", "xmm10", "xmm11", "xmm12", "xmm13", "xmm14", "xmm15", "st",
-		"st(1)", "st(2)", "st(3)", "st(4)", "st(5)", "st(6)", "st(7)");
-}
-
-static void vector_registers_are_read_by_their_number(void **state)
-{
-	static const struct {
-		void (*read)(unsigned number, void *bytes);
-		unsigned n_registers, n_bytes;
-	} rows[] = {
-		{vector_read_mmx, 8, 8},
-		{vector_read_xmm, 16, 16},
-		{vector_read_ymm, 16, 32},
-	};
-	uint8_t from[16 * 32];
-
-	(void)state;
-	if (!__builtin_cpu_supports("avx"))
-		skip();
-	for (unsigned i = 0; i < sizeof(from); i++)
-		from[i] = (uint8_t)(i ^ i >> 5);
-	for (unsigned i = 0; i < N(rows); i++) {
-		for (unsigned number = 0; number < rows[i].n_registers; number++) {
-			uint8_t got[33];
-
-			memset(got, 0xee, sizeof(got));
-			read_loaded(rows[i].read, number, from, got);
-			assert_memory_equal(got, from + 32 * number, rows[i].n_bytes);
-			assert_int_equal(got[rows[i].n_bytes], 0xee);
-		}
-	}
-}
-
-static void vector_stores_are_done_where_nothing_else_helps(void **state)
-{
-	static const struct {
-		const char *code;
-		unsigned n_bytes;
-	} rows[] = {
-		{"\x0f\x11\x07", 16},        /* movups [rdi], xmm0 */
-		{"\x66\x0f\xe7\x07", 16},    /* movntdq */
-		{"\xf2\x0f\x11\x07", 8},     /* movsd */
-		{"\xf3\x0f\x11\x07", 4},     /* movss */
-		{"\x66\x0f\x17\x07", 8},     /* movhpd */
-		{"\x66\x48\x0f\x7e\x07", 8}, /* movq [rdi], xmm0 */
-		{"\xc5\xfc\x11\x07", 32},    /* vmovups [rdi], ymm0 */
-		{"\x0f\x7f\x07", 8},         /* movq [rdi], mm0 */
-	};
-
-	for (unsigned i = 0; i < N(rows); i++) {
-		scene(state);
-		world_page(FAR, OTHER, PAGE_TRACKED);
-		world_page(FAR + 0x1000, NEXT, PAGE_TRACKED);
-		guest.gpr[X86_RDI] = FAR + 0xffe;
-		world_code(rows[i].code, strlen(rows[i].code));
-		world_store(FAR + 0xffe);
-		expect_done();
-		assert_int_equal(world.n_written, 2);
-		assert_int_equal(world.written_at, NEXT);
-		assert_int_equal(world.written_bytes, rows[i].n_bytes - 2);
-	}
 }
 
 /* ---- exceptions ---- */
@@ -581,49 +416,7 @@ static void alignment_is_checked(void **state)
 	expect_done();
 }
 
-/* ---- memory that is not there ---- */
-
-static void absent_memory_takes_stores_and_reads_as_ones(void **state)
-{
-	(void)state;
-	world_page(FAR, HV_BASE, PAGE_ABSENT);
-	guest.gpr[X86_RDI] = FAR;
-	memset(world_at(HV_BASE), 0x5a, X86_PAGE_SIZE);
-	CODE(0x48, 0x89, 0x07); /* mov [rdi], rax */
-	world_absent(FAR);
-	expect_done();
-	CODE(0x48, 0x87, 0x07); /* xchg [rdi], rax */
-	world_absent(FAR);
-	expect_done();
-	assert_true(guest.gpr[X86_RAX] == ~0ull);
-	assert_true(word_at(HV_BASE) == 0x5a5a5a5a5a5a5a5aull);
-	assert_int_equal(world.n_written, 0);
-	/* Half of it is memory. */
-	world_page(FAR - 0x1000, OTHER, 0);
-	guest.gpr[X86_RDI] = FAR - 4;
-	guest.gpr[X86_RAX] = 0x1122334455667788ull;
-	CODE(0x48, 0x89, 0x07);
-	world_absent(FAR);
-	expect_done();
-	assert_int_equal(word_at(OTHER + 0xff8) >> 32, 0x55667788);
-	assert_true(word_at(HV_BASE) == 0x5a5a5a5a5a5a5a5aull);
-}
-
-static void what_is_not_known_there_stops_the_guest(void **state)
-{
-	(void)state;
-	world_page(FAR, HV_BASE, PAGE_ABSENT);
-	guest.gpr[X86_RDI] = FAR;
-	CODE(0x0f, 0xae, 0x07); /* fxsave [rdi] */
-	world_absent(FAR);
-	assert_true(world.stopped);
-	world.vectoring = true;
-	world_absent(FAR);
-	assert_true(world.stopped);
-	assert_says(hv_fake_text, "being delivered");
-}
-
-#define T(test) cmocka_unit_test_setup(test, scene)
+#define T(test) cmocka_unit_test_setup(test, world_table)
 
 int main(void)
 {
@@ -641,19 +434,13 @@ int main(void)
 		T(a_split_lock_is_the_guests_if_it_can),
 		T(a_store_over_two_pages_goes_to_both),
 		T(both_pages_are_checked_before_anything_is_written),
+		T(a_store_does_not_leave_the_canonical_addresses),
 		T(addresses_of_32_bit_code_wrap),
 		T(segments_have_bases),
 		T(pushes_go_to_the_stack),
 		T(a_small_stack_wraps),
-		T(what_is_not_known_is_left_to_the_guest),
-		T(a_store_that_makes_no_progress_stops_the_guest),
-		T(a_watched_frame_is_never_left_to_the_guest),
-		T(vector_registers_are_read_by_their_number),
-		T(vector_stores_are_done_where_nothing_else_helps),
 		T(a_breakpoint_on_the_operand_traps),
 		T(alignment_is_checked),
-		T(absent_memory_takes_stores_and_reads_as_ones),
-		T(what_is_not_known_there_stops_the_guest),
 	};
 
 	return cmocka_run_group_tests(tests, world_map_memory, NULL);

@@ -304,6 +304,18 @@ static void an_instruction_done_ends_shadow_and_rf(void **state)
 	assert_int_equal(vmcb->event_inject, 0);
 }
 
+static void a_round_of_a_string_instruction_sets_rf(void **state)
+{
+	(void)state;
+	vmcb->int_state = SVM_INT_STATE_SHADOW;
+	vmcb->save.rflags = X86_RFLAGS_IF;
+	vmcb->save.rip = 0x1000;
+	vendor_advance(&vcpu, 0);
+	assert_int_equal(vmcb->int_state, 0);
+	assert_int_equal(vmcb->save.rflags, X86_RFLAGS_IF | X86_RFLAGS_RF);
+	assert_int_equal(vmcb->save.rip, 0x1000);
+}
+
 static void an_nmi_is_passed_until_iret(void **state)
 {
 	(void)state;
@@ -388,6 +400,7 @@ int main(void)
 		T(only_faults_set_rf),
 		T(a_debug_trap_clears_general_detect),
 		T(an_instruction_done_ends_shadow_and_rf),
+		T(a_round_of_a_string_instruction_sets_rf),
 		T(an_nmi_is_passed_until_iret),
 		T(breakpoints_hit_what_overlaps),
 		T(each_breakpoint_has_its_bit),

@@ -5,38 +5,23 @@
  */
 #include "tests/unit/emul_world.h"
 
-#define AT    0x500000ull /* linear: a table */
-#define TABLE 0x200000ull
-#define NEXT  0x202000ull /* the page behind AT: data */
-#define FROM  0x600000ull /* the source */
-#define DATA  0x300000ull
-#define DEV   0x700000ull
+#define FROM FAR
+#define DATA OTHER
+#define DEV  0x700000ull
 
 #define RFLAGS_DF (1ull << 10)
 
 static int scene(void **state)
 {
-	world_reset(state);
-	memset(world_at(TABLE), 0, X86_PAGE_SIZE);
-	memset(world_at(NEXT), 0, X86_PAGE_SIZE);
+	world_table(state);
 	for (unsigned i = 0; i < X86_PAGE_SIZE; i++)
 		world_at(DATA)[i] = (uint8_t)(i * 7 + i / 256);
-	world_page(AT, TABLE, PAGE_TABLE);
 	world_page(AT + 0x1000, NEXT, 0);
 	world_page(FROM, DATA, 0);
-	guest.gpr[X86_RDI] = AT;
 	guest.gpr[X86_RSI] = FROM;
 	guest.gpr[X86_RCX] = 8;
 	guest.gpr[X86_RAX] = 0x0807060504030201ull;
 	return 0;
-}
-
-static uint64_t word_at(umbra_gpa gpa)
-{
-	uint64_t word;
-
-	memcpy(&word, world_at(gpa), sizeof(word));
-	return word;
 }
 
 static void expect_registers(uint64_t rdi, uint64_t rsi, uint64_t rcx)
@@ -293,6 +278,37 @@ static void in_16_bit_code_addresses_wrap(void **state)
 	assert_true(word_at(NEXT) == 0);
 }
 
+/* In 64-bit code, too, offsets of 32 bits wrap before the base is added. */
+static void short_addresses_wrap_below_a_base(void **state)
+{
+	(void)state;
+	world.segments[X86_SEG_FS].base = FROM + 0x100 - 0xfffffff8ull;
+	world_page(FROM + 0x100 - 0x100000000ull, NEXT, 0);
+	memset(world_at(NEXT + 0x108), 0x33, 8);
+	guest.gpr[X86_RSI] = 0xfffffff8;
+	guest.gpr[X86_RCX] = 2;
+	CODE(0xf3, 0x64, 0x67, 0x48, 0xa5); /* rep movsq [edi], fs:[esi] */
+	world_store(AT);
+	expect_part();
+	expect_registers(AT + 8, 0, 1);
+	world_store(AT + 8);
+	expect_done();
+	assert_true(word_at(TABLE) == word_at(DATA + 0x100));
+	assert_true(word_at(TABLE + 8) == 0x3333333333333333ull);
+}
+
+/* Other code is there by now. */
+static void of_nothing_nothing_is_done(void **state)
+{
+	(void)state;
+	guest.gpr[X86_RCX] = 0;
+	CODE(0xf3, 0x48, 0xab); /* rep stosq */
+	world_store(AT);
+	expect_done();
+	expect_registers(AT, FROM, 0);
+	assert_true(word_at(TABLE) == 0);
+}
+
 /* ---- devices, nothing ---- */
 
 static void a_device_sees_single_accesses(void **state)
@@ -340,6 +356,8 @@ int main(void)
 		T(a_trap_comes_after_each),
 		T(in_32_bit_code),
 		T(in_16_bit_code_addresses_wrap),
+		T(short_addresses_wrap_below_a_base),
+		T(of_nothing_nothing_is_done),
 		T(a_device_sees_single_accesses),
 		T(into_nothing),
 	};

@@ -165,6 +165,33 @@ static void a_mapping_that_goes_leaves_word_that_it_was_used(void **state)
 }
 
 /* The mapping is gone, but not from the TLB, which has its D: a store through it sets none. */
+/* Nor does one whose rights change take it along; whichever of the two tables came first. */
+static void a_mapping_that_stays_keeps_word_of_it(void **state)
+{
+	(void)state;
+	for (unsigned first = 0; first < 2; first++) {
+		struct host *h = guest_new_cached(UMBRA_OOS_ALL, 20);
+		uint64_t table = host_map(h, h->root, GVA, 1, gpte_of(DATA_GFN, LEAF));
+		uint64_t *alias;
+
+		host_map(h, h->root, FAR, 1, gpte_of(table, LEAF & ~X86_PTE_U));
+		alias = host_gpte(h, h->root, FAR, 1);
+		host_read_gfn(h, first ? GVA : FAR);
+		host_read_gfn(h, first ? FAR : GVA);
+		settled_load(h);
+		for (unsigned i = 1; i < 6; i++) {
+			assert_int_equal(host_store(h, FAR + gva_index(GVA, 1) * 8,
+						 gpte_of(DATA_GFN + i, LEAF))
+						 .outcome,
+				UMBRA_RESUME);
+			guest_sets(h, alias, *alias ^ 1ull << 9 ^ X86_PTE_NX);
+			host_cr3(h, h->root);
+			assert_int_equal(host_read_gfn(h, GVA), DATA_GFN + i);
+		}
+		host_free(h);
+	}
+}
+
 static void a_stale_mapping_does_not_write_unseen(void **state)
 {
 	struct host *h = *state;
@@ -349,6 +376,7 @@ int main(void)
 		T(it_does_not_matter_through_which_mapping_it_is_written),
 		T(nor_under_which_root),
 		cmocka_unit_test(a_mapping_that_goes_leaves_word_that_it_was_used),
+		cmocka_unit_test(a_mapping_that_stays_keeps_word_of_it),
 		T(a_stale_mapping_does_not_write_unseen),
 		T(nor_one_that_is_older_than_the_table),
 		T(each_page_of_a_table_is_told),

@@ -167,6 +167,20 @@ static struct store random_store(struct views *v)
 	return s;
 }
 
+/* Several entries at once, by the embedder, and each byte of them is seen. */
+static void store_many(struct views *v, unsigned view)
+{
+	uint64_t gptes[4] = {random_gpte(v), random_gpte(v), random_gpte(v), random_gpte(v)};
+	unsigned n = 9 + (unsigned)(random_word(v) % 24);
+	unsigned offset = random_store(v).offset;
+
+	if (offset + n > X86_PAGE_SIZE)
+		offset = X86_PAGE_SIZE - n;
+	host_write(v->h, (v->table << 12) + offset, gptes, n);
+	for (unsigned at = offset; at < offset + n; at++)
+		compare_at(v, view, at);
+}
+
 static void each_store_of_the_embedder_is_seen_by_every_shadow(void **state)
 {
 	static const struct {
@@ -195,6 +209,8 @@ static void each_store_of_the_embedder_is_seen_by_every_shadow(void **state)
 			compare_at(&v, view, s.offset);
 			compare_at(&v, view, s.offset + s.n_bytes - 1);
 			compare_at(&v, view, random_store(&v).offset);
+			if (n % 25 == 0)
+				store_many(&v, view);
 		}
 		assert_true(host_shadows(v.h, v.table) > 7);
 		host_free(v.h);

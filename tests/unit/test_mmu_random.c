@@ -3,9 +3,11 @@
  * A guest that writes anything into its tables and always flushes what it changed: from then on
  * each access is what a walk of its memory says, whatever the processor had cached. Tables are of
  * any level at once, hang below each other and below several roots, and lie in memory that is
- * mapped large. What a guest may see that does not flush is the lab's.
+ * mapped large. Some are written by users, some by the host, in any parts; and who tracks one is
+ * told of each store. What a guest may see that does not flush is the lab's.
  */
 #include "tests/unit/mmu_guest.h"
+#include "tests/unit/mmu_teller.h"
 #include "tests/unit/mmu_walk_root.h"
 
 #define N_TABLES 14u
@@ -14,6 +16,10 @@
 #define BIG      1024ull /* first frame of the 2M in which half of the tables are */
 #define STEPS    120u
 #define SEEDS    150u
+#define TELLERS  3u
+
+/* The window's twin, for users. */
+#define USERS (WINDOW + (1ull << 29))
 
 struct world {
 	struct host *h;
@@ -23,6 +29,7 @@ struct world {
 	uint64_t tables[N_TABLES];
 	uint64_t random;
 	uint64_t injected;
+	struct teller tellers[TELLERS];
 };
 
 static uint64_t random_word(struct world *w)
@@ -103,23 +110,93 @@ static umbra_gva random_gva(struct world *w)
 	return gva;
 }
 
+/* How often who tracks @gfn was told, all together; *n: how many there are. */
+static unsigned told(const struct world *w, uint64_t gfn, unsigned *n)
+{
+	unsigned sum = 0;
+
+	*n = 0;
+	for (unsigned i = 0; i < TELLERS; i++) {
+		if (w->tellers[i].h && w->tellers[i].track.gfn.n == gfn) {
+			sum += w->tellers[i].n;
+			++*n;
+		}
+	}
+	return sum;
+}
+
+/* Somebody begins or ends to track a table, or data, or a device. */
+static void change_tracking(struct world *w)
+{
+	struct teller *t = &w->tellers[below(w, TELLERS)];
+	uint64_t gfn = random_frame(w);
+
+	if (t->h)
+		teller_end(t);
+	t->h = NULL;
+	if (gfn - ROM_GFN >= ROM_FRAMES && gfn != ABSENT_GFN && chance(w, 2))
+		teller_begin(w->h, t, below(w, 2), gfn);
+}
+
+/* The host stores some bytes at @to, in an entry and perhaps the one behind it. */
+static void host_stores(struct world *w, umbra_gpa to, bool top)
+{
+	uint64_t words[2] = {random_gpte(w, top), random_gpte(w, top)}, was[2];
+	unsigned n = 1 + below(w, 16), at = below(w, 17 - n);
+
+	/* No PDPTE is wrong here, so none is composed of parts, nor is a link to where they are. */
+	if (w->mode == HOST_PAE) {
+		n = n & 1 ? 8 : 1;
+		at &= 8;
+	}
+	if (top) {
+		host_write_word(w->h, to, words[0]);
+	} else if (chance(w, 2)) {
+		host_write(w->h, to + at, (uint8_t *)words + at, n);
+	} else {
+		if (w->mode != HOST_PAE) {
+			n = 1u << below(w, to % 16 ? 4 : 5);
+			at = below(w, 16 / n) * n;
+		}
+		memcpy(was, (uint8_t *)host_words(w->h, to >> X86_PAGE_SHIFT) + to % X86_PAGE_SIZE,
+			sizeof(was));
+		assert_int_equal(umbra_guest_exchange(w->h->vcpu, to + at, (uint8_t *)was + at,
+					 (uint8_t *)words + at, n),
+			UMBRA_EXCHANGE_DONE);
+	}
+}
+
 static void store(struct world *w)
 {
 	unsigned table = below(w, N_TABLES);
-	uint64_t gpte = random_gpte(w, table < N_ROOTS);
+	bool top = table < N_ROOTS;
+	uint64_t gpte = random_gpte(w, top);
 	/* The first entry of a root may be the window's. */
-	unsigned index = table < N_ROOTS ? 1 + below(w, 2) : below(w, 3);
-	umbra_gva to = WINDOW + w->tables[table] * X86_PAGE_SIZE + index * 8;
-	struct host_result result;
+	unsigned index = top ? 1 + below(w, 2) : below(w, 3);
+	uint64_t gfn = w->tables[table], other = w->tables[below(w, N_TABLES)];
+	umbra_gpa to = (gfn << X86_PAGE_SHIFT) + index * 8;
+	bool user = chance(w, 10);
+	unsigned tellers, before;
+	struct host_result result = {.outcome = UMBRA_EMULATE};
 
 	if (chance(w, 8)) {
-		umbra_unshadow(w->h->vcpu, w->tables[below(w, N_TABLES)] << X86_PAGE_SHIFT);
-	} else if (chance(w, 8)) {
-		host_write_word(w->h, to - WINDOW, gpte);
-		return;
+		(void)told(w, other, &tellers);
+		assert_int_equal(umbra_unshadow(w->h->vcpu, other << X86_PAGE_SHIFT), !tellers);
 	}
-	result = host_store(w->h, to, gpte);
-	assert_true(result.outcome == UMBRA_RESUME || result.outcome == UMBRA_EMULATE);
+	before = told(w, gfn, &tellers);
+	if (chance(w, 6)) {
+		host_stores(w, to, top);
+	} else {
+		result = host_access(
+			w->h, (user ? USERS : WINDOW) + to, X86_PF_W | (user ? X86_PF_U : 0));
+		assert_true(result.outcome == UMBRA_EMULATE ||
+			    (result.outcome == UMBRA_RESUME && !tellers));
+		if (result.outcome == UMBRA_EMULATE)
+			host_write_word(w->h, result.exit.gpa, gpte);
+		else
+			host_words(w->h, gfn)[index] = gpte;
+	}
+	assert_int_equal(told(w, gfn, &tellers) - before, tellers);
 }
 
 /* ---- flushes ---- */
@@ -194,6 +271,8 @@ static void flush(struct world *w)
 {
 	if (chance(w, 60))
 		change_policy(w);
+	if (chance(w, 8))
+		change_tracking(w);
 	for (unsigned i = 0; i < w->n_vcpus; i++) {
 		w->h->vcpu = w->vcpus[i];
 		if (chance(w, 3))
@@ -280,6 +359,9 @@ static void world_new(struct world *w, unsigned seed)
 	for (uint64_t gfn = 0; gfn < DATA_GFN; gfn += LARGE_FRAMES)
 		host_map(w->h, w->tables[0], WINDOW + gfn * X86_PAGE_SIZE, 2,
 			gpte_of(gfn, (LEAF & ~X86_PTE_U) | X86_PTE_PS));
+	for (uint64_t gfn = 0; gfn < DATA_GFN; gfn += LARGE_FRAMES)
+		host_map(w->h, w->tables[0], USERS + gfn * X86_PAGE_SIZE, 2,
+			gpte_of(gfn, LEAF | X86_PTE_PS));
 	for (unsigned i = 1; i < N_ROOTS; i++)
 		*host_gpte(w->h, w->tables[i], WINDOW, w->h->levels) =
 			*host_gpte(w->h, w->tables[0], WINDOW, w->h->levels);

@@ -107,6 +107,26 @@ static void only_the_policys_levels_go_out_of_sync(void **state)
 	}
 }
 
+/* Nor does any where each store is to be seen, or is the end of the table. */
+static void with_emulate_and_zap_none_is_born_out_of_sync(void **state)
+{
+	(void)state;
+	for (unsigned how = UMBRA_WRITE_AUTO; how <= UMBRA_WRITE_ZAP; how++) {
+		bool born = how == UMBRA_WRITE_AUTO || how == UMBRA_WRITE_UNSYNC;
+		struct host_config config = {.policy = umbra_policy_default};
+		struct host *h;
+
+		config.policy.write = how;
+		h = guest_new(&config);
+		guest_uses(h, h->root, GVA, 0);
+		for (unsigned level = 1; level <= 4; level++)
+			assert_int_equal(host_is_unsync(h, guest_table_of(h, host_gpte(h, h->root,
+										     GVA, level))),
+				born);
+		host_free(h);
+	}
+}
+
 /* ---- what a flush shows ---- */
 
 static void each_kind_of_change_is_seen_after_a_cr3_load(void **state)
@@ -478,6 +498,41 @@ static void an_unsync_table_can_go_and_come_back(void **state)
 	}
 }
 
+/* INVLPG looks at the upper tables, so it counts for them; not where it drops the upper entries of
+ * its address alone (EFER.TCE). */
+static void upper_tables_are_protected_after_idle_invlpgs(void **state)
+{
+	(void)state;
+	for (unsigned sticky = 0; sticky < 8; sticky += 3) {
+		for (unsigned tce = 0; tce < 2; tce++) {
+			struct host *h = new_host(UMBRA_OOS_ALL, sticky);
+			struct umbra_paging_regs regs;
+			uint64_t tables[5];
+
+			h->vm->policy.write = UMBRA_WRITE_UNSYNC;
+			(void)guest_uses(h, h->root, GVA, 0);
+			regs = h->vcpu->regs;
+			regs.efer |= tce ? X86_EFER_TCE : 0;
+			host_set_regs(h, &regs);
+			for (unsigned level = 1; level <= 4; level++) {
+				uint64_t *at = host_gpte(h, h->root, GVA, level);
+
+				tables[level] = guest_table_of(h, at);
+				(void)stores(h, at, *at ^ 1ull << 10);
+			}
+			host_cr3(h, h->root);
+			for (unsigned n = 0; n < sticky + 3; n++) {
+				for (unsigned level = 1; level <= 4; level++)
+					assert_int_equal(host_is_unsync(h, tables[level]),
+						level == 1 || tce || n <= sticky);
+				host_invlpg(h, GVA + (n & 1 ? 1ull << 39 : 0));
+			}
+			assert_int_equal(host_read_gfn(h, GVA), DATA_GFN);
+			host_free(h);
+		}
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -485,6 +540,7 @@ int main(void)
 #define ALL_T(name)  cmocka_unit_test_setup_teardown(name, setup_all, host_teardown)
 		LEAF_T(a_new_table_is_written_without_exits),
 		cmocka_unit_test(only_the_policys_levels_go_out_of_sync),
+		cmocka_unit_test(with_emulate_and_zap_none_is_born_out_of_sync),
 		cmocka_unit_test(each_kind_of_change_is_seen_after_a_cr3_load),
 		LEAF_T(an_accessed_bit_scan_finds_what_was_accessed_since),
 		LEAF_T(invlpg_shows_the_change_at_its_address),
@@ -508,6 +564,7 @@ int main(void)
 		LEAF_T(an_unsync_table_can_go_and_come_back),
 #undef LEAF_T
 #undef ALL_T
+		cmocka_unit_test(upper_tables_are_protected_after_idle_invlpgs),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

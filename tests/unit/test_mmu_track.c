@@ -8,6 +8,8 @@
 #include "tests/unit/mmu_patchwork.h"
 #include "tests/unit/mmu_teller.h"
 
+#include "mmu/src/page.h"
+
 #define GFN  (DATA_GFN + 5)
 #define GPA  (GFN << X86_PAGE_SHIFT)
 #define AT   (GVA + 5 * X86_PAGE_SIZE)
@@ -43,6 +45,17 @@ static int setup(void **state)
 	host_start(h, h->root);
 	*state = h;
 	return 0;
+}
+
+/* The @n-th frame after GFN that falls into the same list. */
+static uint64_t twin(struct host *h, unsigned n)
+{
+	uint64_t gfn = GFN;
+
+	while (n)
+		n -= page_hash(h->vm, ++gfn) == page_hash(h->vm, GFN);
+	assert_true(gfn < RAM_FRAMES);
+	return gfn;
 }
 
 /* ---- who is told ---- */
@@ -122,15 +135,15 @@ static void only_who_tracks_the_frame_is_told(void **state)
 	struct teller t[6];
 
 	for (unsigned i = 0; i < 6; i++)
-		teller_begin(h, &t[i], i & 1, GFN + TRACK_BUCKETS * (i / 2));
+		teller_begin(h, &t[i], i & 1, twin(h, i / 2));
 	for (unsigned i = 0; i < 3; i++) {
-		host_write_word(h, GPA + ((uint64_t)TRACK_BUCKETS * i << X86_PAGE_SHIFT), ONES);
+		host_write_word(h, twin(h, i) << X86_PAGE_SHIFT, ONES);
 		for (unsigned k = 0; k < 6; k++)
 			assert_int_equal(t[k].n, k / 2 <= i);
 	}
 	teller_end(&t[2]);
 	teller_end(&t[3]);
-	host_write_word(h, GPA + ((uint64_t)TRACK_BUCKETS << X86_PAGE_SHIFT), ONES);
+	host_write_word(h, twin(h, 1) << X86_PAGE_SHIFT, ONES);
 	assert_int_equal(t[2].n + t[3].n, 2);
 	host_write_word(h, GPA, ONES);
 	assert_int_equal(t[0].n + t[1].n, 4);
@@ -172,6 +185,13 @@ static void who_asks_twice_is_told_once(void **state)
 	teller_begin(h, &a, UMBRA_TRACK_AFTER, GFN);
 	teller_begin(h, &b, UMBRA_TRACK_AFTER, GFN);
 	assert_int_equal(umbra_track_write(h->vm, (umbra_gfn){GFN}, &a.track), UMBRA_OK);
+	/* Two frames are two to be told. */
+	assert_int_equal(umbra_track_write(h->vm, (umbra_gfn){GFN + 1}, &a.track), UMBRA_BAD_ARG);
+	assert_int_equal(
+		umbra_track_write(h->vm, (umbra_gfn){twin(h, 1)}, &a.track), UMBRA_BAD_ARG);
+	host_check(h);
+	host_write_word(h, GPA + X86_PAGE_SIZE, ONES);
+	assert_int_equal(a.n, 0);
 	guest_stores(h, ONES);
 	assert_int_equal(a.n, 1);
 	assert_int_equal(b.n, 1);
@@ -275,14 +295,14 @@ static void all_may_stop_at_once(void **state)
 	struct teller t[5];
 
 	for (unsigned i = 0; i < 5; i++) {
-		teller_begin(h, &t[i], i > 2, GFN + (i == 2 ? TRACK_BUCKETS : 0));
+		teller_begin(h, &t[i], i > 2, i == 2 ? twin(h, 1) : GFN);
 		t[i].answer = UMBRA_TRACK_STOP;
 	}
 	guest_stores(h, ONES);
 	for (unsigned i = 0; i < 5; i++)
 		assert_int_equal(t[i].n, i != 2);
 	assert_int_equal(host_store(h, AT, 0).outcome, UMBRA_RESUME);
-	host_write_word(h, GPA + ((uint64_t)TRACK_BUCKETS << X86_PAGE_SHIFT), 0);
+	host_write_word(h, twin(h, 1) << X86_PAGE_SHIFT, 0);
 	assert_int_equal(t[2].n, 1);
 }
 

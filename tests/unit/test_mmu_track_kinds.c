@@ -151,7 +151,7 @@ static void no_mapping_lets_stores_to_it_by(void **state)
 		assert_int_equal(writes(h, GVA + 5 * X86_PAGE_SIZE), UMBRA_RESUME);
 		assert_int_equal(t.n, 0);
 		/* Nothing is looked for any more, and the large page comes back. */
-		assert_false(slot_find(h->vm, DEVICE)->tracked);
+		assert_int_equal(slot_find(h->vm, DEVICE)->n_tracked, 0);
 		teller_begin(h, &u, UMBRA_TRACK_BEFORE, DEVICE_GFN + DEVICE_FRAMES - 1);
 		assert_int_equal(writes(h, FAR), UMBRA_RESUME);
 		assert_true(host_spte(h, FAR, 2) & X86_PTE_PS);
@@ -354,6 +354,28 @@ static void a_table_may_end_while_it_is_tracked(void **state)
 	}
 }
 
+/* A frame that was given up as a table before: it is free when nobody tracks it. */
+static void what_was_a_table_once_is_only_memory(void **state)
+{
+	struct host *h = *state;
+	uint64_t *entry = guest_uses(h, h->root, GVA, 0);
+	uint64_t table = guest_table_of(h, entry);
+	uint64_t writes;
+	struct teller t;
+
+	assert_true(umbra_unshadow(h->vcpu, table << X86_PAGE_SHIFT));
+	guest_sets(h, host_gpte(h, h->root, GVA, 2), 0);
+	host_cr3(h, h->root);
+	h->vm->policy.write = UMBRA_WRITE_EMULATE;
+	teller_begin(h, &t, UMBRA_TRACK_AFTER, table);
+	emulated(h, entry, 0, 0);
+	teller_end(&t);
+	writes = umbra_stats(h->vm)->pf_write_table;
+	guest_sets(h, entry, ONES);
+	assert_int_equal(umbra_stats(h->vm)->pf_write_table, writes);
+	assert_int_equal(t.n, 1);
+}
+
 static void a_store_that_is_dropped_leaves_the_shadow(void **state)
 {
 	struct host *h = *state;
@@ -419,6 +441,7 @@ int main(void)
 		T(it_is_never_given_up_for_its_stores),
 		T(accessed_and_dirty_bits_are_not_told),
 		T(a_table_may_end_while_it_is_tracked),
+		T(what_was_a_table_once_is_only_memory),
 		T(a_store_that_is_dropped_leaves_the_shadow),
 		T(an_exchange_is_told_if_it_is_made),
 #undef T

@@ -192,7 +192,7 @@ static void unshadowing_what_is_no_table_does_nothing(void **state)
 
 	host_reset_flushes(h);
 	for (size_t i = 0; i < sizeof(gpas) / sizeof(gpas[0]); i++)
-		umbra_unshadow(h->vcpu, gpas[i]);
+		assert_int_equal(umbra_unshadow(h->vcpu, gpas[i]), i == 0);
 	assert_int_equal(host_flushes(h), 0);
 	assert_int_equal(umbra_stats(h->vm)->mmu_unshadow, 0);
 	host_check(h);
@@ -217,6 +217,27 @@ static void an_unshadowed_running_root_goes_out_of_sync(void **state)
 	host_words(h, h->root)[0] = old;
 }
 
+/* What else is made from its frame goes, whether it came before the root or after it. */
+static void only_the_root_itself_stays(void **state)
+{
+	struct host *h = *state;
+	uint64_t second = host_new_table(h);
+
+	host_words(h, second)[0] = gpte_of(DATA_GFN, LEAF);
+	host_map(h, h->root, GVA, 2, gpte_of(second, GPTE_RW));
+	assert_int_equal(host_read_gfn(h, GVA), DATA_GFN);
+	host_cr3(h, second);
+	assert_int_equal(host_shadows(h, second), 2);
+	/* A frame of its own, as a table of each level but the last. */
+	host_words(h, second)[SELF] = gpte_of(second, GPTE_RW);
+	(void)host_access(h, 0xffffffffffe00000ull, 0);
+	assert_true(host_shadows(h, second) > 3);
+	assert_true(umbra_unshadow(h->vcpu, second << X86_PAGE_SHIFT));
+	host_check(h);
+	assert_int_equal(host_shadows(h, second), 1);
+	assert_true(host_is_unsync(h, second));
+}
+
 /* A and D cannot be set in it: the shadow only behaves as if. */
 static void an_unshadowed_root_in_read_only_memory_goes_on(void **state)
 {
@@ -226,8 +247,9 @@ static void an_unshadowed_root_in_read_only_memory_goes_on(void **state)
 	host_words(h, ROM_GFN)[0] = host_words(h, h->root)[0] & ~GPTE_AD;
 	host_cr3(h, ROM_GFN);
 	assert_int_equal(host_read_gfn(h, GVA), DATA_GFN);
-	umbra_unshadow(h->vcpu, ROM_GFN << 12);
+	assert_false(umbra_unshadow(h->vcpu, ROM_GFN << 12));
 	host_check(h);
+	assert_false(host_is_unsync(h, ROM_GFN));
 	for (unsigned i = 0; i < 3; i++) {
 		assert_int_equal(host_read_gfn(h, GVA), DATA_GFN);
 		host_cr3(h, ROM_GFN);
@@ -317,6 +339,7 @@ int main(void)
 		T(an_unshadowed_table_is_written_freely_and_used_again),
 		T(unshadowing_what_is_no_table_does_nothing),
 		T(an_unshadowed_running_root_goes_out_of_sync),
+		T(only_the_root_itself_stays),
 		T(an_unshadowed_root_in_read_only_memory_goes_on),
 		cmocka_unit_test(
 			a_store_that_needs_its_own_table_is_done_although_nobody_emulates_it),

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Random encodings: see encoding.h. Seven of eight are a one-byte or 0F opcode taken in turn with
+ * Random encodings: see encoding.h. Three of four are a one-byte or 0F opcode taken in turn with
  * each ModRM byte, the rest lie in the other opcode maps.
  */
 #include "tests/x86/encoding.h"
@@ -69,23 +69,28 @@ static void put_vector_prefix(struct writer *writer)
 
 	if (random_one_in(writer->seed, 4))
 		put(writer, allowed[random_below(writer->seed, N(allowed))]);
-	switch (random_below(writer->seed, 5)) {
+	switch (random_below(writer->seed, 8)) {
 	case 0:
+	case 1:
 		put(writer, 0xc5);
 		put(writer, vex_byte(writer) | 0x40u);
 		break;
-	case 1:
 	case 2:
+	case 3:
+		map = 1;
+		/* fall through */
+	case 4:
+	case 5:
 		put(writer, 0xc4);
 		put(writer, (any_byte(writer) & 0xe0u) | 0x40u | map);
 		put(writer, vex_byte(writer));
 		break;
-	case 3:
+	case 6:
 		put(writer, 0x8f);
 		put(writer, (any_byte(writer) & 0xe0u) | (7 + map));
 		put(writer, vex_byte(writer));
 		break;
-	case 4:
+	case 7:
 		put(writer, 0x62);
 		put(writer, (any_byte(writer) & 0xf0u) | map);
 		put(writer, vex_byte(writer) | 0x04u);
@@ -126,11 +131,11 @@ void encoding_make(struct encoding *encoding, uint64_t seed, uint64_t number)
 {
 	uint64_t state = seed ^ (number * 0xd1342543de82ef95ull);
 	struct writer writer = {encoding->bytes, 0, &state};
-	uint64_t cell = number - number / 8;
+	uint64_t cell = number - number / 4;
 	unsigned opcode = (unsigned)(cell / 3 % 512);
 
 	encoding->size = (enum x86_code_size)(cell % 3);
-	if (number % 8 == 7) {
+	if (number % 4 == 3) {
 		put_rare_opcode(&writer, encoding->size);
 	} else {
 		put_prefixes(&writer, encoding->size);

@@ -187,7 +187,7 @@ static void assemble(struct native_case *test, const struct prefixes *prefixes, 
 	if (flags & FORM_0F)
 		put(test, 0x0f, 1);
 	put(test, opcode, 1);
-	if (test->has_memory && !(flags & FORM_MOFFS))
+	if (!(flags & (FORM_MOFFS | FORM_NO_MODRM)))
 		put(test, (uint64_t)(address->mod << 6 | (test->reg & 7) << 3 | address->rm), 1);
 	if (address->has_sib)
 		put(test, address->sib, 1);
@@ -317,7 +317,7 @@ static bool try_make(struct native_case *test, const struct native_segments *seg
 	int segment;
 
 	*test = (struct native_case){.form = form, .slot = slot};
-	test->has_memory = !(form->flags & FORM_NO_MODRM);
+	test->has_memory = !(form->flags & (FORM_NO_MODRM | FORM_REGISTER));
 	segment = choose_prefixes(test, &prefixes, segments, seed);
 	shuffle(&prefixes, seed);
 	if (segments->mode == NATIVE_64 && random_one_in(seed, 2))
@@ -331,6 +331,9 @@ static bool try_make(struct native_case *test, const struct native_segments *seg
 		aim_stack(test, segments, seed);
 	if (test->has_memory)
 		native_choose_address(test, segments->mode, seed);
+	else
+		test->address =
+			(struct native_address){.mod = 3, .rm = (uint8_t)random_below(seed, 8)};
 	if (segment >= 0)
 		test->address.segment = (enum x86_segment)segment;
 	assemble(test, &prefixes, opcode, immediate);

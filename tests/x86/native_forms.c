@@ -149,6 +149,7 @@ const struct native_form native_forms[] = {
 	{"neg", X86_OP_NEG, G | L, 0xf7, 0, 3, 0},
 	{"setcc", X86_OP_SETCC, O | B | W | FORM_NO_READ, 0x90, 0x9f, 0, 0},
 	{"push", X86_OP_PUSH, G | FORM_PUSH, 0xff, 0, 6, 0},
+	{"push rm", X86_OP_PUSH, G | FORM_PUSH | FORM_REGISTER, 0xff, 0, 6, 0},
 	{"push reg", X86_OP_PUSH, FORM_PUSH | FORM_NO_MODRM, 0x50, 0x57, 0, 0},
 	{"push imm", X86_OP_PUSH, FORM_PUSH | FORM_NO_MODRM | I, 0x68, 0, 0, 0},
 	{"push imm8", X86_OP_PUSH, FORM_PUSH | FORM_NO_MODRM | I8, 0x6a, 0, 0, 0},

@@ -29,6 +29,7 @@
 #define FORM_32_UP    0x8000u  /* no 16-bit operand: 4 bytes, or 8 with REX.W */
 #define FORM_SREG     0x10000u /* stores a segment register */
 #define FORM_ATOMIC   0x20000u /* locked without a prefix: XCHG */
+#define FORM_REGISTER 0x40000u /* ModRM names a register, no memory */
 
 struct native_form {
 	const char *name;

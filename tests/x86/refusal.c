@@ -10,7 +10,7 @@
 
 #define FLAGS 0x202u
 
-/* x86/execute.h: executed are the instructions of the table that have a memory operand, and PUSH;
+/* x86/execute.h: executed are ADD to PUSH if they have a memory operand, and PUSH without one, too;
  * but not PUSH without a width of the stack pointer, nor segment registers without selectors. */
 static bool is_known(const struct x86_insn *insn, const struct x86_state *state)
 {

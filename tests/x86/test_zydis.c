@@ -114,8 +114,10 @@ static const char *check_accepted(struct job *job, enum x86_code_size size,
 		return "length";
 	if (insn->op == X86_OP_OTHER && zydis_must_describe(view))
 		return "not described";
+	if (insn->op == X86_OP_OTHER && insn->form != X86_FORM_NONE)
+		return "form";
 	if (insn->op == X86_OP_OTHER)
-		return insn->form != X86_FORM_NONE || insn->stored ? "form" : NULL;
+		return insn->stored == X86_STORED_NOTHING ? NULL : "kind of register stored";
 	job->tally->described++;
 	job->tally->ops[size][insn->op]++;
 	difference = zydis_compare(insn, view);

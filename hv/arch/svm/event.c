@@ -158,7 +158,13 @@ void vendor_advance(struct vcpu *vcpu, unsigned n_bytes)
 	vmcb->int_state &= ~SVM_INT_STATE_SHADOW;
 	if (unlikely(vmcb->save.rflags & X86_RFLAGS_TF))
 		single_step(vcpu);
-	vmcb->save.rflags &= ~X86_RFLAGS_RF;
+	/* Between two rounds of a string instruction RF is set, as in the image that an interrupt
+	 * would push: a breakpoint on the instruction is not met again. SDM 3B "Instruction-
+	 * Breakpoint Exception Condition". */
+	if (likely(n_bytes))
+		vmcb->save.rflags &= ~X86_RFLAGS_RF;
+	else
+		vmcb->save.rflags |= X86_RFLAGS_RF;
 }
 
 /* ---- NMI, SMI ---- */

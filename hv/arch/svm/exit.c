@@ -21,24 +21,24 @@ void vendor_set_cr2(struct vcpu *vcpu, umbra_gva gva)
 	svm_set_cr2(&vcpu->arch->vmcb, gva);
 }
 
-static const struct vmcb_segment *segment_of(struct vcpu *vcpu, enum x86_segment segment)
+static inline const struct vmcb_segment *segment_of(struct vcpu *vcpu, enum x86_segment segment)
 {
-	const struct vmcb_save *save = &vcpu->arch->vmcb.save;
-	const struct vmcb_segment *const segments[] = {
-		[X86_SEG_ES] = &save->es,
-		[X86_SEG_CS] = &save->cs,
-		[X86_SEG_SS] = &save->ss,
-		[X86_SEG_DS] = &save->ds,
-		[X86_SEG_FS] = &save->fs,
-		[X86_SEG_GS] = &save->gs,
-		[X86_SEG_LDTR] = &save->ldtr,
-		[X86_SEG_TR] = &save->tr,
+	static const uint16_t offsets[] = {
+		[X86_SEG_ES] = offsetof(struct vmcb_save, es),
+		[X86_SEG_CS] = offsetof(struct vmcb_save, cs),
+		[X86_SEG_SS] = offsetof(struct vmcb_save, ss),
+		[X86_SEG_DS] = offsetof(struct vmcb_save, ds),
+		[X86_SEG_FS] = offsetof(struct vmcb_save, fs),
+		[X86_SEG_GS] = offsetof(struct vmcb_save, gs),
+		[X86_SEG_LDTR] = offsetof(struct vmcb_save, ldtr),
+		[X86_SEG_TR] = offsetof(struct vmcb_save, tr),
 	};
+	const uint8_t *save = (const uint8_t *)&vcpu->arch->vmcb.save;
 
 	/* These were left in the processor. */
-	if (segment >= X86_SEG_FS)
+	if (unlikely(segment >= X86_SEG_FS))
 		__asm__ volatile("vmsave %0" : : "a"(vcpu->arch->vmcb_phys) : "memory");
-	return segments[segment];
+	return (const struct vmcb_segment *)(const void *)(save + offsets[segment]);
 }
 
 uint64_t vendor_segment_base(struct vcpu *vcpu, enum x86_segment segment)

@@ -21,7 +21,7 @@ enum umbra_replace {
 
 /* What is done about a store into a guest table. */
 enum umbra_write {
-	UMBRA_WRITE_AUTO,    /* what costs least, as far as can be known: docs/DESIGN.md */
+	UMBRA_WRITE_AUTO,    /* what costs least, as far as can be known: docs/MMU.md */
 	UMBRA_WRITE_UNSYNC,  /* the table goes out of sync, where `oos` lets it, else as EMULATE */
 	UMBRA_WRITE_EMULATE, /* the host performs each store; no table goes out of sync */
 	UMBRA_WRITE_ZAP,     /* the table is given up each time; no table goes out of sync */

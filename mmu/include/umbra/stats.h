@@ -21,9 +21,9 @@ struct umbra_stats {
 	uint64_t mmu_sync_skipped; /* tables not compared since nothing was written (times) */
 	uint64_t mmu_sync_changed; /* entries a resync found changed */
 	uint64_t mmu_prefetch;     /* leaf entries installed before the guest asked */
-	uint64_t mmu_unshadow;     /* frames given up as tables because the guest wrote them */
-	uint64_t mmu_flooded; /* of these, shadow pages whose table was written, again and again,
-				 and not used */
+	uint64_t mmu_unshadow;     /* frames given up as tables because of one store */
+	uint64_t mmu_flooded;      /* frames, or shadow pages, given up because they were written again
+				      and again and not used */
 	uint64_t mmu_tracked; /* stores told to a struct umbra_track */
 	uint64_t mmu_shadow_created;
 	uint64_t mmu_shadow_zapped;

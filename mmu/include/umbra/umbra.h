@@ -112,7 +112,7 @@ struct umbra_paging_regs {
 
 /* An access of the guest, and what decides about it besides its tables and control registers. */
 struct umbra_page_fault {
-	umbra_gva gva;
+	umbra_gva gva;       /* canonical: of another address the processor reports #GP or #SS */
 	uint32_t error_code; /* as the hardware reported it, running on the shadow tables */
 	unsigned cpl;        /* current privilege level; 3 with U=0 in the error code is an implicit
 				supervisor access */
@@ -189,9 +189,9 @@ enum umbra_exchange {
 UMBRA_MUST_CHECK enum umbra_exchange umbra_guest_exchange(struct umbra_vcpu *vcpu, umbra_gpa gpa,
 	const void *expected, const void *bytes, size_t n_bytes);
 
-/* Forget every shadow of the frame of @gpa, so that the guest may write it freely. Returns false if
- * that is not so: the frame is tracked, or not writable RAM. Then only performing the store helps,
- * or ending the guest. */
+/* Let the guest write the frame of @gpa freely: forget every shadow of it, or, where that cannot be
+ * or came to often, let it go out of sync. Returns false if the guest may not: the frame is
+ * tracked, or not writable RAM. Then only performing the store helps, or ending the guest. */
 bool umbra_unshadow(struct umbra_vcpu *vcpu, umbra_gpa gpa);
 
 /* ---- telling of stores ---- */
@@ -218,7 +218,7 @@ struct umbra_track {
 	enum umbra_track_answer (*written)(void *ctx, struct umbra_vcpu *vcpu, umbra_gpa gpa,
 		const void *bytes, size_t n_bytes);
 	void *ctx;
-	/* The library's. */
+	/* The library's; zero before the first use. */
 	umbra_gfn gfn;
 	struct umbra_track *next;
 };
@@ -228,7 +228,7 @@ struct umbra_track {
  * the host has to decode them (umbra_unshadow() does not help), and are told when it hands them to
  * umbra_guest_write() or umbra_guest_exchange(). Not told of: A and D bits that the processor sets,
  * and DMA. Several may track one frame. Keeps @track until it is untracked or stops. BAD_ARG: no
- * writable slot has @gfn, or @track has no function. Any time, by any CPU.
+ * writable slot has @gfn, @track has no function, or it tracks another frame. Any time, by any CPU.
  */
 UMBRA_MUST_CHECK enum umbra_status umbra_track_write(
 	struct umbra_vm *vm, umbra_gfn gfn, struct umbra_track *track);
