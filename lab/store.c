@@ -126,6 +126,8 @@ static bool resolve(struct store *store, unsigned index)
 	check_exit(&store->machine->check, store->step->vcpu, &access->hw);
 	if (umbra_translate(access->vcpu->umbra, &what, &part->gpa, &walked))
 		return true;
+	/* A fault drops what the processor has cached, but this one it did not raise itself. */
+	tlb_fault(&store->vcpu->hw.tlb, access->hw.gva);
 	/* An earlier part counts as made; it is the faulting one, or was resolved before. */
 	end_inject(store, index, outcome == UMBRA_INJECT ? &out : &walked);
 	return false;

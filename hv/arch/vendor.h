@@ -194,8 +194,8 @@ struct vendor_segment vendor_segment(struct vcpu *vcpu, enum x86_segment segment
 enum x86_code_size vendor_code_size(const struct vcpu *vcpu);
 
 /* The instruction at RIP is done; it has @n_bytes. With 0: one round of a string instruction that
- * goes on, with RF set. Ends the shadow of STI or MOV SS and, at the end, the effect of RF. A single
- * step (TF) is reported to the guest. */
+ * goes on, with RF set. Ends the shadow of STI or MOV SS and, at the end, the effect of RF. A
+ * single step (TF) is reported to the guest. */
 void vendor_advance(struct vcpu *vcpu, unsigned n_bytes);
 
 /* All that a task switch replaces, and the GDT (base, and limit as of its last byte). */

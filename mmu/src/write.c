@@ -75,8 +75,9 @@ static void unshadow_at_times(struct umbra_vcpu *vcpu, uint64_t gfn)
 	if (flood_note_given_up(frame)) {
 		vm->stats.mmu_unshadow++;
 		unshadow(vm, gfn);
-	} else if (frame_protected(frame))
+	} else if (frame_protected(frame)) {
 		sync_unsync(vm, gfn);
+	}
 }
 
 /* ---- stores that the host makes ---- */
@@ -125,7 +126,7 @@ enum write_answer write_decide(
 {
 	struct umbra_vm *vm = vcpu->vm;
 	bool by_user = access & X86_PF_U; /* as no system lets them */
-	bool any = vm->policy.write == UMBRA_WRITE_AUTO;
+	bool by_cost = vm->policy.write == UMBRA_WRITE_AUTO;
 	struct table table;
 
 	vm->stats.pf_write_table++;
@@ -142,9 +143,9 @@ enum write_answer write_decide(
 		vm->stats.mmu_unshadow++;
 		note_gave_up(vcpu, gfn);
 		unshadow(vm, gfn);
-	} else if (any && (by_user || !table.used)) {
+	} else if (by_cost && (by_user || !table.used)) {
 		unshadow_at_times(vcpu, gfn);
-	} else if (!table.may_unsync || (any && table.emulated < EMULATED_FIRST)) {
+	} else if (!table.may_unsync || (by_cost && table.emulated < EMULATED_FIRST)) {
 		return WRITE_EMULATE;
 	} else {
 		sync_unsync(vm, gfn);
@@ -158,7 +159,6 @@ bool umbra_unshadow(struct umbra_vcpu *vcpu, umbra_gpa gpa)
 	uint64_t gfn = gpa >> X86_PAGE_SHIFT;
 	const struct slot *slot = slot_find(vm, gfn);
 	struct frame *frame = slot_frame(slot, gfn);
-
 	bool may;
 
 	if (!frame || !slot->writable)

@@ -105,6 +105,20 @@ static enum umbra_outcome writes(struct host *h, umbra_gva gva)
 	return result.outcome;
 }
 
+/* Nothing is looked for any more, and the large page comes back, when the other 2M are tracked. */
+static void the_other_half_is_tracked(struct host *h)
+{
+	struct teller u;
+
+	assert_int_equal(slot_find(h->vm, DEVICE)->n_tracked, 0);
+	teller_begin(h, &u, UMBRA_TRACK_BEFORE, DEVICE_GFN + DEVICE_FRAMES - 1);
+	assert_int_equal(writes(h, FAR), UMBRA_RESUME);
+	assert_true(host_spte(h, FAR, 2) & X86_PTE_PS);
+	assert_int_equal(host_access(h, FAR + (2ull << 20), X86_PF_W).outcome, UMBRA_RESUME);
+	assert_false(host_spte(h, FAR + (2ull << 20), 2) & X86_PTE_PS);
+	teller_end(&u);
+}
+
 /* (mapped before, or only then) x (what the processor keeps). */
 static void no_mapping_lets_stores_to_it_by(void **state)
 {
@@ -150,14 +164,7 @@ static void no_mapping_lets_stores_to_it_by(void **state)
 		assert_int_equal(writes(h, FAR + 5 * X86_PAGE_SIZE), UMBRA_RESUME);
 		assert_int_equal(writes(h, GVA + 5 * X86_PAGE_SIZE), UMBRA_RESUME);
 		assert_int_equal(t.n, 0);
-		/* Nothing is looked for any more, and the large page comes back. */
-		assert_int_equal(slot_find(h->vm, DEVICE)->n_tracked, 0);
-		teller_begin(h, &u, UMBRA_TRACK_BEFORE, DEVICE_GFN + DEVICE_FRAMES - 1);
-		assert_int_equal(writes(h, FAR), UMBRA_RESUME);
-		assert_true(host_spte(h, FAR, 2) & X86_PTE_PS);
-		assert_int_equal(
-			host_access(h, FAR + (2ull << 20), X86_PF_W).outcome, UMBRA_RESUME);
-		assert_false(host_spte(h, FAR + (2ull << 20), 2) & X86_PTE_PS);
+		the_other_half_is_tracked(h);
 		host_free(h);
 	}
 }

@@ -22,9 +22,8 @@ struct umbra_stats {
 	uint64_t mmu_sync_changed; /* entries a resync found changed */
 	uint64_t mmu_prefetch;     /* leaf entries installed before the guest asked */
 	uint64_t mmu_unshadow;     /* frames given up as tables because of one store */
-	uint64_t mmu_flooded;      /* frames, or shadow pages, given up because they were written again
-				      and again and not used */
-	uint64_t mmu_tracked; /* stores told to a struct umbra_track */
+	uint64_t mmu_flooded;      /* frames or pages given up: written again and again, not used */
+	uint64_t mmu_tracked;      /* stores told to a struct umbra_track */
 	uint64_t mmu_shadow_created;
 	uint64_t mmu_shadow_zapped;
 	uint64_t mmu_recycled;    /* shadow pages taken from another use because the pool was dry */
