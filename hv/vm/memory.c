@@ -113,6 +113,15 @@ static bool fetch_part(
 	return true;
 }
 
+/* Inject the #PF that was found here, not by the processor, which would have forgotten what it had
+ * cached for the address. SDM 3A "Operations that Invalidate TLBs and Paging-Structure Caches". */
+static void inject_found(struct vcpu *vcpu, umbra_gva gva, const struct umbra_exit *out)
+{
+	if (vcpu->mmu)
+		umbra_invlpg(vcpu->mmu, gva);
+	inject_outcome(vcpu, out);
+}
+
 size_t memory_fetch(struct vcpu *vcpu, uint8_t bytes[X86_INSN_MAX + 1])
 {
 	umbra_gva gva = insn_linear_at(vcpu, X86_SEG_CS, vcpu->exit.rip);
@@ -122,7 +131,7 @@ size_t memory_fetch(struct vcpu *vcpu, uint8_t bytes[X86_INSN_MAX + 1])
 	if (!fetch_part(vcpu, gva, bytes, first, &out)) {
 		if (out.vector != X86_PF)
 			vm_stop(vcpu, "the instruction at rip %lx cannot be read", vcpu->exit.rip);
-		inject_outcome(vcpu, &out);
+		inject_found(vcpu, gva, &out);
 		return 0;
 	}
 	/* The instruction may end in the first page, so a second one that cannot be read is no
@@ -164,7 +173,7 @@ static bool touch(struct vcpu *vcpu, umbra_gva gva, enum umbra_access access, um
 			allowed = memory_translate(vcpu, gva, access, gpa, &out);
 	}
 	if (!allowed)
-		inject_outcome(vcpu, &out);
+		inject_found(vcpu, gva, &out);
 	return allowed;
 }
 

@@ -107,6 +107,12 @@ enum umbra_outcome umbra_page_fault(
 	return page_of(fault->gva)->kind & PAGE_ABSENT ? UMBRA_MMIO : UMBRA_RESUME;
 }
 
+void umbra_invlpg(struct umbra_vcpu *mmu, umbra_gva gva)
+{
+	(void)mmu;
+	world.forgotten = gva;
+}
+
 bool umbra_translate(struct umbra_vcpu *mmu, const struct umbra_page_fault *access, umbra_gpa *gpa,
 	struct umbra_exit *out)
 {
@@ -354,6 +360,8 @@ void expect_page_fault(umbra_gva gva, uint32_t error_code)
 	assert_int_equal(world.vector, X86_PF);
 	assert_int_equal(world.error_code, error_code);
 	assert_int_equal(world.cr2, gva);
+	/* As a processor that faults. */
+	assert_int_equal(world.forgotten, gva);
 	expect_nothing_happened();
 }
 

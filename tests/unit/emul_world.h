@@ -45,8 +45,9 @@ struct emul_world {
 	unsigned n_unshadowed, n_exchanged, n_written, n_faults;
 	uint64_t written_at;
 	size_t written_bytes;
-	unsigned advanced; /* vendor_advance() calls */
-	int vector;        /* injected, or -1 */
+	umbra_gva forgotten; /* by the last umbra_invlpg() */
+	unsigned advanced;   /* vendor_advance() calls */
+	int vector;          /* injected, or -1 */
 	uint32_t error_code;
 	uint64_t cr2;
 	uint64_t dr6;
