@@ -6,7 +6,7 @@
  * docs/DESIGN.md has the measurements.
  *
  * - *Unsync* costs the fault, and a look at each flush until it was idle `sticky` times: about
- * 2,500 in all, however many stores there are; and where stores change entries, their compares.
+ *   2,500 in all, however many stores there are; and where they change entries, the compares.
  * - *Emulate* costs about 1,200 for each store.
  * - *Unshadow* costs the death of a page, and if the table is used again its birth and a fault for
  *   each group of 8 entries: flood.h.
