@@ -3,12 +3,9 @@
 #include "flood.h"
 
 #include "page.h"
-#include "rmap.h"
-#include "set.h"
 #include "slot.h"
 
 #define FLOOD_FLUSHES 2u /* which cost about as much as to make the page anew */
-#define PARENTS_ASKED 8u
 
 /* Stores that cost as much, emulated, as to make @page anew: its birth is two, a fault for 8
  * entries half of one. */
@@ -17,24 +14,14 @@ static unsigned flood_stores(const struct shadow_page *sp)
 	return 2 + sp->n_present / 16;
 }
 
-/* Was @page walked through since that was last asked with @clear? The processor may hold a link in
- * a paging-structure cache and so not set A again: what is used that little may be made anew. */
-static bool walked(struct umbra_vm *vm, uint32_t page, bool clear)
+/* The same as page_used(), where that can be known: of roots we know ourselves, and below PDPTEs,
+ * which have no A, nobody does. */
+static bool walked(struct umbra_vm *vm, uint32_t page, bool forget)
 {
-	struct shadow_page *sp = &vm->pages[page];
-	/* Of roots we know ourselves; below PDPTEs, which have no A, nobody does. */
-	bool was = sp->roots || sp->used;
-	uint32_t ref = sp->parents;
+	const struct shadow_page *sp = &vm->pages[page];
+	bool unknown = sp->parents && (vm->pages[ref_page(sp->parents)].role & ROLE_PAE_ROOT);
 
-	if (clear)
-		sp->used = sp->parents && (vm->pages[ref_page(ref)].role & ROLE_PAE_ROOT);
-	for (unsigned n = 0; ref && n < PARENTS_ASKED; n++, ref = ref_link(vm, ref)->next) {
-		if (clear)
-			was |= set_clear_accessed(vm, ref);
-		else if (!was)
-			was = set_read(vm, ref_page(ref), ref_index(ref)) & X86_PTE_A;
-	}
-	return was;
+	return page_used(vm, page, forget) || sp->roots || unknown;
 }
 
 void flood_begin(struct umbra_vm *vm, uint32_t page)

@@ -39,6 +39,26 @@ uint32_t page_lookup(const struct umbra_vm *vm, uint64_t gfn, uint32_t role)
 	return page;
 }
 
+/* Entries whose A bit is looked at: a shared kernel table has thousands. */
+#define PARENTS_ASKED 8u
+
+bool page_used(struct umbra_vm *vm, uint32_t page, bool forget)
+{
+	struct shadow_page *sp = &vm->pages[page];
+	bool used = sp->used;
+	uint32_t ref = sp->parents;
+
+	if (forget)
+		sp->used = false;
+	for (unsigned n = 0; ref && n < PARENTS_ASKED; n++, ref = ref_link(vm, ref)->next) {
+		if (forget)
+			used |= set_clear_accessed(vm, ref);
+		else if (!used)
+			used = set_read(vm, ref_page(ref), ref_index(ref)) & X86_PTE_A;
+	}
+	return used;
+}
+
 /* @page is made from the guest table in its frame from now on. */
 static void join_table(struct umbra_vm *vm, uint32_t page)
 {

@@ -28,6 +28,13 @@ static inline void page_reserve(struct umbra_vm *vm, unsigned n)
 /* The page for (@gfn, @role), or 0. */
 uint32_t page_lookup(const struct umbra_vm *vm, uint64_t gfn, uint32_t role);
 
+/*
+ * Was @page used since that was last asked with @forget? The processor sets A in the link it walks
+ * through. It may hold the link in a paging-structure cache and so not set A again: then a used
+ * page looks unused, and is rebuilt. That is accepted: the alternative is a flush at every look.
+ */
+bool page_used(struct umbra_vm *vm, uint32_t page, bool forget);
+
 /* Make it, to be linked from @parent (0: it will be a root); it must not exist and a page must be
  * reserved. Cannot fail. */
 uint32_t page_create(struct umbra_vm *vm, uint64_t gfn, uint32_t role, uint32_t parent);

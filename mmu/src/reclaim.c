@@ -2,29 +2,9 @@
 /* Replacement of shadow pages; see reclaim.h. */
 #include "reclaim.h"
 
-#include "rmap.h"
-#include "set.h"
+#include "page.h"
 
 #define CANDIDATES 8u /* unused pages compared by cost */
-/* Entries whose A bit is looked at: a shared kernel table has thousands. */
-#define PARENTS_ASKED 8u
-
-/*
- * Was @page used since it was last asked? The processor sets A in the link it walks through. It may
- * hold the link in a paging-structure cache and so not set A again: then a used page looks unused,
- * and is rebuilt. That is accepted: the alternative is a flush at every look.
- */
-static bool test_and_clear_used(struct umbra_vm *vm, uint32_t page)
-{
-	struct shadow_page *sp = &vm->pages[page];
-	bool used = sp->used;
-	uint32_t ref = sp->parents;
-
-	sp->used = false;
-	for (unsigned n = 0; ref && n < PARENTS_ASKED; n++, ref = ref_link(vm, ref)->next)
-		used |= set_clear_accessed(vm, ref);
-	return used;
-}
 
 /* Upper pages cost more than any of the last level: so those below PDPTEs, which have no A that
  * would tell of their use, go last all the same. Links cost a lookup each at least, leaves are
@@ -53,7 +33,7 @@ uint32_t reclaim_pick(struct umbra_vm *vm)
 		if (!clock)
 			return page;
 		last = page;
-		if (test_and_clear_used(vm, page))
+		if (page_used(vm, page, true))
 			continue;
 		if (!best || rebuild_cost(sp) < rebuild_cost(&vm->pages[best]))
 			best = page;

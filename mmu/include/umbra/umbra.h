@@ -190,7 +190,7 @@ UMBRA_MUST_CHECK enum umbra_exchange umbra_guest_exchange(struct umbra_vcpu *vcp
 	const void *expected, const void *bytes, size_t n_bytes);
 
 /* Let the guest write the frame of @gpa freely: forget every shadow of it, or, where that cannot be
- * or came to often, let it go out of sync. Returns false if the guest may not: the frame is
+ * or came too often, let it go out of sync. Returns false if the guest may not: the frame is
  * tracked, or not writable RAM. Then only performing the store helps, or ending the guest. */
 bool umbra_unshadow(struct umbra_vcpu *vcpu, umbra_gpa gpa);
 
