@@ -6,6 +6,7 @@
  * mapped large. Some are written by users, some by the host, in any parts; and who tracks one is
  * told of each store. What a guest may see that does not flush is the lab's.
  */
+#include "lab/rng.h"
 #include "tests/unit/mmu_guest.h"
 #include "tests/unit/mmu_teller.h"
 #include "tests/unit/mmu_walk_root.h"
@@ -27,22 +28,14 @@ struct world {
 	struct umbra_vcpu *vcpus[2];
 	unsigned n_vcpus;
 	uint64_t tables[N_TABLES];
-	uint64_t random;
+	struct rng rng;
 	uint64_t injected;
 	struct teller tellers[TELLERS];
 };
 
-static uint64_t random_word(struct world *w)
-{
-	w->random ^= w->random << 13;
-	w->random ^= w->random >> 7;
-	w->random ^= w->random << 17;
-	return w->random * 0x2545f4914f6cdd1dull >> 16;
-}
-
 static unsigned below(struct world *w, unsigned n)
 {
-	return (unsigned)(random_word(w) % n);
+	return rng_below(&w->rng, n);
 }
 
 static bool chance(struct world *w, unsigned one_in)
@@ -342,7 +335,7 @@ static void world_new(struct world *w, unsigned seed)
 {
 	struct host_config config = {.caches = true};
 
-	*w = (struct world){.random = seed * 0x9e3779b97f4a7c15ull + 1};
+	*w = (struct world){.rng = rng_seed(seed)};
 	w->mode = HOST_PAE + below(w, 3);
 	w->n_vcpus = 1 + chance(w, 4);
 	config.policy = random_policy(w);

@@ -7,6 +7,7 @@
  */
 #include <string.h>
 
+#include "lab/rng.h"
 #include "tests/unit/mmu_host.h"
 
 #define GVA 0x40000000ull
@@ -20,7 +21,7 @@ struct world {
 	uint64_t table; /* the first frame */
 	unsigned entry_bytes;
 	unsigned entries; /* of each table */
-	uint64_t random;
+	struct rng rng;
 };
 
 static uint8_t *world_bytes(const struct world *w)
@@ -44,7 +45,7 @@ static uint64_t world_spte(const struct world *w, unsigned i)
 static struct world world_new(enum host_mode mode, enum umbra_oos oos)
 {
 	struct host_config config = {.policy = host_plain_policy(), .pool_pages = 256};
-	struct world w = {.mode = mode, .narrow = mode == HOST_2LEVEL, .random = 88172645463325252};
+	struct world w = {.mode = mode, .narrow = mode == HOST_2LEVEL, .rng = rng_seed(1)};
 	struct host *h;
 
 	config.policy.oos = oos;
@@ -122,15 +123,12 @@ static uint64_t expected(const struct world *w, uint64_t gpte)
 
 static uint64_t random_word(struct world *w)
 {
-	w->random ^= w->random << 13;
-	w->random ^= w->random >> 7;
-	w->random ^= w->random << 17;
-	return w->random * 0x2545f4914f6cdd1dull >> 16;
+	return rng_u64(&w->rng) >> 16;
 }
 
 static unsigned below(struct world *w, unsigned n)
 {
-	return (unsigned)(random_word(w) % n);
+	return rng_below(&w->rng, n);
 }
 
 static uint64_t random_gpte(struct world *w)
